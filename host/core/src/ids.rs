@@ -70,7 +70,7 @@ pub fn timer_id(name: &str, set_by: &EventHash, position: u32) -> String {
 }
 
 /// Every part goes in behind its length, so that no two lists of parts meet.
-fn digest<'a>(label: &str, parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
+fn digest<'a>(label: &'static str, parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
     let mut hasher = Sha256::new();
     for part in std::iter::once(label.as_bytes()).chain(parts) {
         hasher.update((part.len() as u64).to_be_bytes());

@@ -4,10 +4,24 @@
 //! jetstream, pipeline) gathers the facts, carries the value out and logs it.
 //! `now` and random numbers come in as arguments.
 
+pub mod admit;
+pub mod backoff;
+pub mod checkpoint;
+pub mod commit;
+pub mod config;
 pub mod contract;
+pub mod crosscheck;
+pub mod effects;
+pub mod entry;
 pub mod event;
 pub mod ids;
+pub mod judge;
 pub mod limits;
 pub mod manifest;
+pub mod needs;
 pub mod outcome;
 pub mod pattern;
+pub mod place;
+pub mod progress;
+pub mod record;
+pub mod route;

@@ -3,6 +3,7 @@
 //! Knows the broker and nothing of WebAssembly. What is decided is decided in
 //! `wharf-core`; this crate carries it out and reports what the broker said.
 
+pub mod api;
 pub mod assets;
 pub mod capabilities;
 pub mod catalog;
@@ -10,6 +11,7 @@ pub mod codec;
 pub mod connection;
 pub mod error;
 pub mod ledger;
+pub mod names;
 pub mod parking;
 pub mod publisher;
 pub mod pull;

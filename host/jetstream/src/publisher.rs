@@ -1,1 +1,261 @@
+//! Publishing to streams with many acknowledgements under way.
+//!
+//! The client's own way starts a task and a channel for each publish. Here one
+//! wildcard subscription receives all acknowledgements, and the last token of
+//! the reply subject names a slot of a table as large as the window. A slot's
+//! generation tells a late answer from the answer to its next user.
+//!
+//! It never sends a message again: silence is ambiguous, and only the caller
+//! knows what a repetition means.
 
+mod answer;
+mod table;
+
+use crate::connection::{Connection, Link};
+use crate::error::Error;
+use answer::Reader;
+use async_nats::{HeaderMap, Message, PublishErrorKind, Subject, Subscriber};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use table::{Claim, Ticket, Window};
+use tokio::time::Instant;
+
+/// How long a publish waits for its acknowledgement unless told otherwise.
+pub const DEADLINE: Duration = Duration::from_secs(5);
+
+/// A message is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ack {
+    pub stream: Arc<str>,
+    /// Where it stands; of the first copy when it is a duplicate.
+    pub sequence: u64,
+    /// The stream knew the message id already, and stored nothing.
+    pub duplicate: bool,
+}
+
+/// A message is not stored, or it is unknown whether it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// The compare-and-set of a subject or stream failed: another write won.
+    #[error("the last sequence is not the expected one (found {actual:?})")]
+    WrongLastSequence { actual: Option<u64> },
+    /// Another write of the subject or of the message id is under way, or the
+    /// stream has too many; nothing is stored, and trying again helps.
+    #[error("the stream is busy: {text} ({code})")]
+    Busy { code: u64, text: String },
+    /// A limit of the stream or of the account is reached.
+    #[error("the stream takes no more: {text} ({code})")]
+    Full { code: u64, text: String },
+    #[error("the message is too large for the broker or the stream")]
+    TooLarge,
+    /// The client refuses the subject; nothing was sent.
+    #[error("the subject is not one")]
+    BadSubject,
+    /// No stream takes the subject, or the one that does has no leader now.
+    #[error("no stream answers")]
+    NoStream,
+    #[error("the broker forbids to publish there")]
+    Denied,
+    /// JetStream is not available just now; nothing is stored.
+    #[error("JetStream is not available: {text} ({code})")]
+    Unavailable { code: u64, text: String },
+    /// Silence until the deadline, or the connection broke after the message
+    /// had been sent: it may be stored, and may be stored later.
+    #[error("no acknowledgement: it is unknown whether the message is stored")]
+    Unanswered,
+    #[error("the stream refuses: {text} ({code})")]
+    Other { code: u64, text: String },
+    #[error("the connection is closed")]
+    Closed,
+}
+
+/// Publishes with a bounded window. Clones share window and connection.
+#[derive(Clone)]
+pub struct Publisher {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    connection: Connection,
+    /// Reply subjects without their last token, ending in a dot.
+    prefix: String,
+    window: Arc<Window>,
+    receiver: tokio::task::JoinHandle<()>,
+}
+
+impl Publisher {
+    /// A publisher with `window` messages under way at most (1 to 65,536).
+    ///
+    /// # Panics
+    /// When `window` is out of bounds.
+    ///
+    /// # Errors
+    /// `Closed` when the connection is.
+    pub async fn new(connection: Connection, window: usize) -> Result<Self, Error> {
+        Self::with_deadline(connection, window, DEADLINE).await
+    }
+
+    /// As [`Publisher::new`] with another patience.
+    pub async fn with_deadline(
+        connection: Connection,
+        window: usize,
+        deadline: Duration,
+    ) -> Result<Self, Error> {
+        assert!((1..=65_536).contains(&window), "a window of {window} messages");
+        let prefix = format!("{}.", connection.client().new_inbox());
+        let replies = connection
+            .client()
+            .subscribe(format!("{prefix}*"))
+            .await
+            .map_err(|_| Error::Closed)?;
+        let window = Arc::new(Window::new(window));
+        let receiver = Receiver { connection: connection.clone(), window: window.clone(), deadline };
+        let receiver = tokio::spawn(receiver.run(replies, prefix.len()));
+        Ok(Self { inner: Arc::new(Inner { connection, prefix, window, receiver }) })
+    }
+
+    /// Publishes and waits for the acknowledgement.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    ///
+    /// # Cancel safety
+    /// The message may have been sent.
+    pub async fn publish(
+        &self,
+        subject: impl Into<Subject>,
+        headers: Option<HeaderMap>,
+        payload: Bytes,
+    ) -> Result<Ack, PublishError> {
+        self.send(subject, headers, payload).await?.await
+    }
+
+    /// Waits for room in the window and sends; the result is the future
+    /// acknowledgement. What one task sends arrives in that order.
+    ///
+    /// # Errors
+    /// Those that are known before anything is sent.
+    ///
+    /// # Cancel safety
+    /// The message may have been sent.
+    pub async fn send(
+        &self,
+        subject: impl Into<Subject>,
+        headers: Option<HeaderMap>,
+        payload: Bytes,
+    ) -> Result<Pending, PublishError> {
+        let subject = subject.into();
+        let claim = self.inner.window.claim(subject.clone()).await;
+        let ticket = claim.ticket();
+        let reply = Subject::from(format!("{}{ticket}", self.inner.prefix));
+        let client = self.inner.connection.client();
+        let sent = match headers {
+            Some(headers) => {
+                client.publish_with_reply_and_headers(subject, reply, headers, payload).await
+            }
+            None => client.publish_with_reply(subject, reply, payload).await,
+        };
+        match sent {
+            Ok(()) => Ok(Pending { claim }),
+            Err(error) => {
+                claim.withdraw();
+                Err(match error.kind() {
+                    PublishErrorKind::MaxPayloadExceeded => PublishError::TooLarge,
+                    PublishErrorKind::InvalidSubject => PublishError::BadSubject,
+                    PublishErrorKind::Send => PublishError::Closed,
+                })
+            }
+        }
+    }
+
+    /// Messages that have been sent and not been answered.
+    pub fn in_flight(&self) -> usize {
+        self.inner.window.in_use()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.receiver.abort();
+        self.window.settle_all(|_| true, &PublishError::Closed);
+    }
+}
+
+/// An acknowledgement on its way. Dropping it forgets the answer, not the
+/// message; its place in the window stays taken until the answer or deadline.
+#[must_use = "a publish is not done before it is acknowledged"]
+pub struct Pending {
+    claim: Claim,
+}
+
+impl Future for Pending {
+    type Output = Result<Ack, PublishError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.get_mut().claim.poll(cx)
+    }
+}
+
+/// Hands answers to their slots, and silence to those that waited too long.
+struct Receiver {
+    connection: Connection,
+    window: Arc<Window>,
+    deadline: Duration,
+}
+
+impl Receiver {
+    async fn run(self, mut replies: Subscriber, prefix: usize) {
+        let mut status = self.connection.status();
+        let mut denials = self.connection.denials();
+        let mut sweep = tokio::time::interval(self.deadline / 20);
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut reader = Reader::default();
+        let mut lost: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                biased;
+                reply = replies.next() => match reply {
+                    Some(reply) => self.answer(&mut reader, prefix, &reply),
+                    None => return self.window.settle_all(|_| true, &PublishError::Closed),
+                },
+                Ok(()) = status.changed() => {
+                    let now = status.borrow_and_update().link;
+                    self.link_changed(now, &mut lost);
+                }
+                Ok(denial) = denials.recv() => {
+                    let denied = |subject: &Subject| subject.as_str() == denial.subject;
+                    self.window.settle_all(|slot| denied(slot.subject), &PublishError::Denied);
+                }
+                now = sweep.tick() => {
+                    let late = |sent: Instant| now.saturating_duration_since(sent) >= self.deadline;
+                    self.window.settle_all(|slot| late(slot.sent), &PublishError::Unanswered);
+                }
+            }
+        }
+    }
+
+    fn answer(&self, reader: &mut Reader, prefix: usize, reply: &Message) {
+        let token = reply.subject.as_str().get(prefix..);
+        if let Some(ticket) = token.and_then(Ticket::parse) {
+            self.window.settle(ticket, reader.read(reply));
+        }
+    }
+
+    /// What was sent before the connection broke is not answered after it came
+    /// back, so there is nothing to wait for until the deadline.
+    fn link_changed(&self, link: Link, lost: &mut Option<Instant>) {
+        match link {
+            Link::Disconnected => *lost = Some(Instant::now()),
+            Link::Connected => {
+                if let Some(lost) = lost.take() {
+                    self.window.settle_all(|slot| slot.sent < lost, &PublishError::Unanswered);
+                }
+            }
+        }
+    }
+}

@@ -1,7 +1,5 @@
-//! `handler.toml` as checked values: what belongs to a handler's code.
-//!
-//! `parse` reports every problem at once, each with line and remedy. Meaning,
-//! units and defaults of every key stand in `docs/manifest.md`.
+//! The values of a manifest. Units are in the types; durations are exact to
+//! the millisecond, sizes are bytes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,7 +23,7 @@ pub struct Manifest {
     /// Lower-case names of headers that are passed as attributes.
     pub headers: Vec<String>,
     pub on: Vec<Subscription>,
-    /// Event type to subject template, in the manifest's order of keys.
+    /// Event type to subject template.
     pub emits: BTreeMap<String, Template>,
     /// None: the handler keeps no state.
     pub state: Option<StatePolicy>,
@@ -49,24 +47,28 @@ pub enum Start {
     TimeMs(u64),
 }
 
+/// Whether the events of a key are handled one after another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ordering {
     Key,
     None,
 }
 
+/// What the later events of a key do when one is dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnDead {
     Block,
     Continue,
 }
 
+/// Whether a success is recorded, so that it takes effect once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
     EffectOnce,
     AtLeastOnce,
 }
 
+/// Whether guest memory lives from one event to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InstancePolicy {
     Fresh,
@@ -83,55 +85,100 @@ pub struct Subscription {
     pub types: Option<Vec<String>>,
 }
 
+/// Table `[state]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatePolicy {
+    /// Shape of the state, from 1.
     pub version: u32,
+    /// Since the last commit; None: for ever. Not below `dedup.for`.
     pub ttl: Option<Duration>,
+    /// How the state is printed.
     pub content_type: String,
 }
 
+/// Table `[dedup]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dedup {
+    /// Event ids that an entity's record keeps, 1 to 256.
     pub remember: u32,
+    /// `dedup.for`: how long a record without state, timer or block lives.
     pub keep_for: Duration,
 }
 
+/// Table `[retry]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retry {
+    /// Counted attempts, the first included.
     pub max_attempts: u32,
+    /// The longest first delay; full jitter is drawn below it.
     pub initial: Duration,
+    /// Growth of the delay, 1 to 100.
     pub factor: f64,
+    /// The longest delay; not below `initial`.
     pub cap: Duration,
+    /// Since the first counted failure, less the time that a need was down.
     pub max_age: Duration,
+    /// Traps and limit overruns that one version may cause on an event.
     pub guest_faults: u32,
+    /// How long `not-ready` may go on.
     pub not_ready_max_age: Duration,
 }
 
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            max_attempts: 8,
+            initial: Duration::from_millis(200),
+            factor: 2.0,
+            cap: Duration::from_mins(5),
+            max_age: Duration::from_hours(24),
+            guest_faults: 3,
+            not_ready_max_age: Duration::from_hours(1),
+        }
+    }
+}
+
+/// Table `[guard]`, which nothing acts on yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Guard {
+    /// Share of distinct events that may go dead, 0 to 1.
     pub dead_share: f64,
     pub window: Duration,
+    /// Below this many events in the window the share says nothing.
     pub min_events: u32,
 }
 
+impl Default for Guard {
+    fn default() -> Self {
+        Self { dead_share: 0.1, window: Duration::from_mins(1), min_events: 20 }
+    }
+}
+
+/// One `[needs.N]`: how this handler uses an outside dependency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NeedPolicy {
+    /// A call, from connect to the answer's last byte; less than `limits.time`.
     pub timeout: Duration,
+    /// False: its failure leaves the handler's own answer alone.
     pub required: bool,
+    /// Answers that count as failures of the need.
     pub failure_status: StatusSet,
     /// Lower-case header name.
     pub idempotency_header: Option<String>,
+    /// How long the need remembers an idempotency key.
     pub idempotency_ttl: Duration,
     pub on_unknown: OnUnknown,
     pub record_calls: RecordCalls,
 }
 
+/// What follows a call of which nobody knows whether it was carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnUnknown {
     Retry,
     Park,
 }
 
+/// Which answers are kept for shadow and replay; nothing acts on it yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordCalls {
     Off,
@@ -143,12 +190,21 @@ pub enum RecordCalls {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusSet(pub Vec<(u16, u16)>);
 
+impl Default for StatusSet {
+    /// Timeouts, "too early", "too many" and every 5xx.
+    fn default() -> Self {
+        Self(vec![(408, 408), (425, 425), (429, 429), (500, 599)])
+    }
+}
+
 impl StatusSet {
+    /// Whether a status is in the set.
     pub fn contains(&self, status: u16) -> bool {
         self.0.iter().any(|(from, to)| (*from..=*to).contains(&status))
     }
 }
 
+/// One `[metrics.M]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Metric {
     pub kind: MetricKind,
@@ -157,24 +213,29 @@ pub struct Metric {
     pub labels: BTreeMap<String, LabelBound>,
 }
 
+/// What a metric measures.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MetricKind {
     Counter,
+    /// Upper bounds, ascending, without infinity.
     Histogram { buckets: Vec<f64> },
 }
 
+/// How many values a label of a metric may have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LabelBound {
     Values(Vec<String>),
     AtMost(u32),
 }
 
+/// One `config.K`: a setting that the deployment gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigKey {
     pub default: Option<String>,
     pub required: bool,
 }
 
+/// One `secrets.K`: a value that the deployment gives by reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretKey {
     pub required: bool,

@@ -1,0 +1,65 @@
+//! The demo's folder: emptied before each run, and only if it is a demo's.
+
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+
+/// Lies in every folder that a demo made, and gives leave to empty it.
+const MARK: &str = ".wharf-demo";
+
+/// A folder for one run. It stays afterwards, for whoever wants to look.
+#[derive(Debug, Clone)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes the folder, or empties it when an earlier demo made it.
+    ///
+    /// # Errors
+    /// [`Error::NotOurs`] when it holds something else, [`Error::Io`].
+    pub fn fresh(path: &Path) -> Result<Self, Error> {
+        let doing = || format!("preparing {}", path.display());
+        let entries = match std::fs::read_dir(path) {
+            Ok(entries) => entries.count(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(Error::io(doing())(error)),
+        };
+        if entries > 0 {
+            if !path.join(MARK).is_file() {
+                return Err(Error::NotOurs { path: path.to_owned() });
+            }
+            std::fs::remove_dir_all(path).map_err(Error::io(doing()))?;
+        }
+        std::fs::create_dir_all(path)
+            .and_then(|()| std::fs::write(path.join(MARK), "made by `wharf demo`; emptied by the next one\n"))
+            // Children run elsewhere, so the path must not depend on where this one does.
+            .and_then(|()| path.canonicalize())
+            .map(Self)
+            .map_err(Error::io(doing()))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_demos_own_folder_is_emptied_and_a_strangers_is_left_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("demo");
+        let folder = Folder::fresh(&path).unwrap();
+        std::fs::write(folder.path().join("old"), "").unwrap();
+        Folder::fresh(&path).unwrap();
+        assert!(!path.join("old").exists());
+
+        let stranger = parent.path().join("stranger");
+        std::fs::create_dir(&stranger).unwrap();
+        std::fs::write(stranger.join("thesis"), "years of work").unwrap();
+        let error = Folder::fresh(&stranger).unwrap_err();
+        assert!(matches!(error, Error::NotOurs { .. }), "{error}");
+        assert!(stranger.join("thesis").exists());
+    }
+}

@@ -1,0 +1,118 @@
+//! May this event run? Answered from the entity's record alone.
+
+use crate::event::Position;
+use crate::ids::{ContentHash, EventHash};
+use crate::record::{Record, Status};
+
+/// What admission knows of an event.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    pub event: EventHash,
+    pub content: ContentHash,
+    pub origin: Origin<'a>,
+}
+
+/// How the event came to the lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin<'a> {
+    /// Read from an ordered handler's log.
+    Log { at: Position, stream: &'a str, created_ns: u64 },
+    /// Delivered by the shared consumer of an unordered handler.
+    Shared { at: Position },
+    /// An entry of the durable queue, in the owner's lane.
+    Queue { at: Position, stream: &'a str, created_ns: u64 },
+    /// A timer of the entity.
+    Timer { id: &'a str },
+}
+
+/// What is to be done with the event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    Run,
+    Duplicate(Duplicate),
+    /// A known id with other content: parked as `id-conflict`.
+    Conflict,
+    /// Goes behind what waits before it, durably.
+    Queue,
+    /// It is queued or dead already: its entry is written again, nothing else.
+    Rewrite,
+    /// It is dead, and later events have passed it: as `Rewrite`.
+    RewriteDead,
+    /// A lower sequence with a later time: the source was restored. It runs, and
+    /// the host alarms.
+    RunRestored,
+}
+
+/// Why an event counts as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duplicate {
+    /// Its id is remembered, with the same content.
+    KnownId,
+    /// It lies at or below the cursor, in sequence and in stored time.
+    BelowCursor,
+}
+
+/// Decides over one event. `None` means that the entity has no record.
+pub fn admit(record: Option<&Record>, facts: &Facts<'_>) -> Admission {
+    let Some(record) = record else { return Admission::Run };
+    match facts.origin {
+        Origin::Log { at, stream, created_ns } => admit_log(record, facts, at, stream, created_ns),
+        Origin::Shared { at } => admit_shared(record, facts, at),
+        Origin::Queue { .. } => admit_known(record, facts).unwrap_or(Admission::Run),
+        Origin::Timer { .. } => Admission::Run,
+    }
+}
+
+/// Reading a log: queue and cursor speak before the id list, since an entry of
+/// the queue must be rewritten whatever else is known of its id.
+fn admit_log(record: &Record, facts: &Facts<'_>, at: Position, stream: &str, created_ns: u64) -> Admission {
+    if record.dead.iter().any(|dead| dead.sequence == at.sequence) {
+        return Admission::RewriteDead;
+    }
+    if let Some((head, tail)) = record.queue()
+        && (head..=tail).contains(&at.sequence)
+    {
+        return Admission::Rewrite;
+    }
+    let mut admission = Admission::Run;
+    if let Some(cursor) = &record.cursor
+        && cursor.stream == stream
+        && cursor.created_ns == created_ns
+        && at.sequence <= cursor.sequence
+    {
+        if at.stored_ns <= cursor.stored_ns {
+            return Admission::Duplicate(Duplicate::BelowCursor);
+        }
+        admission = Admission::RunRestored;
+    }
+    if let Some((_, tail)) = record.queue()
+        && at.sequence > tail
+    {
+        return Admission::Queue;
+    }
+    if record.status() == Status::Dead {
+        return Admission::Queue;
+    }
+    admit_known(record, facts).unwrap_or(admission)
+}
+
+/// An unordered event is its own entity: all that the record can say is that
+/// this very event is done, dead or in trouble.
+fn admit_shared(record: &Record, facts: &Facts<'_>, at: Position) -> Admission {
+    match record.queue() {
+        Some((head, tail)) if (head..=tail).contains(&at.sequence) => Admission::Rewrite,
+        Some(_) => Admission::Duplicate(Duplicate::KnownId),
+        None => admit_known(record, facts).unwrap_or(Admission::Run),
+    }
+}
+
+fn admit_known(record: &Record, facts: &Facts<'_>) -> Option<Admission> {
+    let seen = record.find(&facts.event)?;
+    if seen.content == facts.content {
+        return Some(Admission::Duplicate(Duplicate::KnownId));
+    }
+    Some(Admission::Conflict)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! Which entity of a handler an event is of, if it is for the handler at all.
+
+use serde_json::Value;
+
+use crate::event::{Event, Undecodable};
+use crate::manifest::{Manifest, Ordering, Subscription};
+use crate::pattern::{Captures, KEY_BYTES_MAX, KeyRule, Pointer};
+
+/// Where an event goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// To the guest.
+    Run {
+        /// 1 to 256 bytes; empty when the subscription has no key rule.
+        key: String,
+        /// Index in the manifest's `on`.
+        subscription: usize,
+    },
+    /// Its type is not listed: settled without the guest.
+    Ignored,
+    /// It has no key, or no subscription. Parked as it came.
+    Undecodable(Undecodable),
+}
+
+/// Decides by subject, then type, then key rule. A type that is not listed is
+/// ignored whether or not a key could be found.
+pub fn route(manifest: &Manifest, event: &Event) -> Route {
+    for (index, subscription) in manifest.on.iter().enumerate() {
+        let found = subscription.subjects.iter().find_map(|pattern| pattern.matches(&event.subject));
+        let Some(captures) = found else { continue };
+        if !is_listed(subscription, event) {
+            return Route::Ignored;
+        }
+        return match key_of(manifest, subscription, event, &captures) {
+            Ok(key) => Route::Run { key, subscription: index },
+            Err(reason) => Route::Undecodable(reason),
+        };
+    }
+    Route::Undecodable(Undecodable::NoSubscription)
+}
+
+fn is_listed(subscription: &Subscription, event: &Event) -> bool {
+    match &subscription.types {
+        Some(types) => types.contains(&event.event_type),
+        None => true,
+    }
+}
+
+fn key_of(
+    manifest: &Manifest,
+    subscription: &Subscription,
+    event: &Event,
+    captures: &Captures<'_, '_>,
+) -> Result<String, Undecodable> {
+    let key = match &subscription.key {
+        Some(KeyRule::Template(template)) => template.key_of(captures).map_err(|error| no_key(error.to_string()))?,
+        Some(KeyRule::Data(pointer)) => from_data(pointer, &event.data)?,
+        Some(KeyRule::Header(name)) => only("header", name, &event.headers)?,
+        Some(KeyRule::Attribute(name)) => from_attribute(name, event)?,
+        None if manifest.ordering == Ordering::None => return Ok(String::new()),
+        None => return Err(no_key("the subscription has no key rule".to_owned())),
+    };
+    match key.len() {
+        1..=KEY_BYTES_MAX => Ok(key),
+        bytes => Err(Undecodable::KeyLength { bytes }),
+    }
+}
+
+fn from_data(pointer: &Pointer, data: &[u8]) -> Result<String, Undecodable> {
+    let document: Value =
+        serde_json::from_slice(data).map_err(|error| no_key(format!("the data is not JSON: {error}")))?;
+    let at = pointer.as_str();
+    match document.pointer(at) {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(Value::Number(number)) if number.is_i64() || number.is_u64() => Ok(number.to_string()),
+        Some(Value::Number(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
+            Err(no_key(format!("`{at}` in the data is neither a string nor a whole number")))
+        }
+        None => Err(no_key(format!("the data has no `{at}`"))),
+    }
+}
+
+fn from_attribute(name: &str, event: &Event) -> Result<String, Undecodable> {
+    match name {
+        "source" => Ok(event.source.clone()),
+        "type" => Ok(event.event_type.clone()),
+        _ => only("attribute", name, &event.attributes),
+    }
+}
+
+/// The value under a name; the same value repeated is one.
+fn only(what: &str, name: &str, pairs: &[(String, String)]) -> Result<String, Undecodable> {
+    let mut values = pairs.iter().filter(|(known, _)| known == name).map(|(_, value)| value);
+    let Some(first) = values.next() else {
+        return Err(no_key(format!("the event has no {what} `{name}`")));
+    };
+    if values.any(|other| other != first) {
+        return Err(no_key(format!("the {what} `{name}` has more than one value")));
+    }
+    Ok(first.clone())
+}
+
+fn no_key(reason: String) -> Undecodable {
+    Undecodable::NoKey { reason }
+}

@@ -1,0 +1,100 @@
+//! One attempt: guest code runs on one event.
+
+use std::sync::Arc;
+
+use wharf_core::contract;
+use wharf_core::ids::Identity;
+use wharf_core::judge;
+use wharf_core::record::{Block, Record};
+use wharf_engine::{Attempt, Report, State};
+
+use crate::clock;
+use crate::entity::Known;
+use crate::owner::Owner;
+use crate::work::{Stopped, Work};
+
+/// An attempt, and the record it was made on.
+pub struct Trial {
+    pub tried: Tried,
+    record: Option<Arc<Record>>,
+}
+
+/// What stands in for an attempt's result.
+pub enum Tried {
+    Ran(Box<Report>),
+    /// Not run: a known id with other content.
+    Conflict,
+}
+
+impl Trial {
+    pub fn conflict(known: &Known) -> Self {
+        Self { tried: Tried::Conflict, record: known.shared() }
+    }
+
+    /// Whether effects computed on the earlier record hold for this one: only
+    /// then is a lost compare-and-set no reason to run the handler again.
+    pub fn holds_for(&self, known: &Known) -> bool {
+        match (self.record.as_deref(), known.record()) {
+            (None, None) => true,
+            (Some(then), Some(now)) => then.state == now.state && then.cursor == now.cursor && then.ids == now.ids,
+            (None, Some(_)) | (Some(_), None) => false,
+        }
+    }
+}
+
+/// Runs the handler once, as soon as it may.
+///
+/// # Errors
+/// [`Stopped`] when no attempt may start any more. A running attempt that is
+/// cut off comes back as `Outcome::Cancelled`.
+pub async fn run(owner: &Owner, work: &Work, known: &Known, waiting: Option<&Block>) -> Result<Trial, Stopped> {
+    let handler = &owner.handler;
+    let _permit = tokio::select! {
+        permit = handler.in_flight.acquire() => permit.map_err(|_| Stopped)?,
+        () = owner.leave.cancelled() => return Err(Stopped),
+    };
+    owner.may_start().await?;
+    let _counted = handler.metrics.in_flight();
+    let component = handler.component.load_full();
+    let block = waiting.or_else(|| known.record().and_then(|record| record.block.as_ref()));
+    let event = event(owner, work, block);
+    let state = known.record().and_then(|record| record.state.as_ref());
+    let report = component
+        .invoke(Attempt {
+            event: &event,
+            data: &work.event.data,
+            state: state.map(|state| State { bytes: &state.data, version: state.version }),
+            lineage: handler.lineage.as_str(),
+            traceparent: work.event.traceparent.clone(),
+            cancel: owner.cut.clone(),
+        })
+        .await;
+    handler.account(work, &report);
+    Ok(Trial { tried: Tried::Ran(Box::new(report)), record: known.shared() })
+}
+
+/// The event as the guest sees it in this attempt.
+fn event(owner: &Owner, work: &Work, block: Option<&Block>) -> contract::Event {
+    let event = &work.event;
+    let facts = work.facts();
+    let troubled = block.is_some_and(|block| block.event == facts.event);
+    let identity =
+        Identity { lineage: owner.handler.lineage.as_str(), source: &event.source, id: &event.id, key: &work.key };
+    contract::Event {
+        id: event.id.clone(),
+        source: event.source.clone(),
+        event_type: event.event_type.clone(),
+        subject: event.subject.clone(),
+        key: work.key.clone(),
+        content_type: event.content_type.clone(),
+        time_ms: event.time_ms,
+        now_ms: clock::now_ms(),
+        sequence: event.position.sequence,
+        attempt: 1 + judge::attempts(block, &facts.event),
+        first_try: work.first_seen && !troubled,
+        idempotency_key: identity.idempotency_key(),
+        correlation_id: event.correlation_id.clone().unwrap_or_else(|| event.id.clone()),
+        causation_id: event.causation_id.clone(),
+        attributes: owner.handler.attributes(event),
+    }
+}

@@ -1,0 +1,176 @@
+//! What this host knows of one entity, and the only way to change it.
+//!
+//! The record in the ledger is the truth; this is a copy with its revision.
+//! Every change is a compare-and-set against that revision, so a copy that is
+//! out of date loses and is read again, from the leader.
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, MutexGuard};
+use wharf_core::outcome::{HostFault, HostFaultKind};
+use wharf_core::record::{self, Record};
+use wharf_core::{commit, ids};
+use wharf_jetstream::ledger::{CommitOptions, CommitResult, Stored};
+
+use crate::owner::Owner;
+use crate::work::Stopped;
+
+/// One (lineage, key), or one event where events have no key.
+pub struct Entity {
+    /// The raw key; empty for a stray.
+    pub key: String,
+    /// Stands for the key in subjects.
+    pub token: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    known: Option<Known>,
+    /// A lost compare-and-set or silence: only the leader can be believed.
+    distrust: bool,
+}
+
+/// A record and its revision.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    record: Option<Arc<Record>>,
+    /// The record's sequence in the ledger stream; 0: there is none.
+    pub revision: u64,
+}
+
+/// Whether a change was made.
+#[derive(Debug)]
+pub enum Write {
+    Written(Known),
+    /// Somebody else's write came first: load and admit again.
+    Lost,
+}
+
+/// Whether a record came from the ledger just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loaded {
+    Cached,
+    Fresh,
+}
+
+impl Known {
+    pub fn record(&self) -> Option<&Record> {
+        self.record.as_deref()
+    }
+
+    /// The record itself, to keep beside an attempt.
+    pub fn shared(&self) -> Option<Arc<Record>> {
+        self.record.clone()
+    }
+}
+
+impl Entity {
+    pub fn new(key: &str) -> Self {
+        Self::with_token(key, ids::entity_token(key))
+    }
+
+    /// An entity whose token is not its key's hash: a stray.
+    pub fn with_token(key: &str, token: String) -> Self {
+        Self { key: key.to_owned(), token, state: Mutex::default() }
+    }
+
+    /// The record, from memory or from the ledger.
+    ///
+    /// # Errors
+    /// [`Stopped`] while the broker does not answer and the lane has to end.
+    pub async fn load(&self, owner: &Owner) -> Result<(Known, Loaded), Stopped> {
+        let mut state = self.state.lock().await;
+        if let Some(known) = &state.known {
+            return Ok((known.clone(), Loaded::Cached));
+        }
+        let known = loop {
+            let ledger = &owner.handler.ledger;
+            let read = match state.distrust {
+                true => ledger.load_leader(&self.token).await,
+                false => ledger.load(&self.token).await,
+            };
+            match read.map_err(|e| broker(&e)).and_then(|stored| self.decode(stored)) {
+                Ok(known) => break known,
+                Err(fault) => owner.pause_before(&fault, FAULT_PAUSE_MS).await?,
+            }
+        };
+        *state = State { known: Some(known.clone()), distrust: false };
+        Ok((known, Loaded::Fresh))
+    }
+
+    /// Writes the next record over `known`.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the broker does not answer until the lane is cut off:
+    /// whether the write was made is then found out by who loads the record.
+    pub async fn write(&self, owner: &Owner, known: &Known, next: Record) -> Result<Write, Stopped> {
+        let mut state = self.state.lock().await;
+        if state.known.as_ref().is_none_or(|current| current.revision != known.revision) {
+            return Ok(Write::Lost);
+        }
+        let handler = &owner.handler;
+        let ttl_ms = commit::ttl_ms(&next, &handler.manifest.dedup, handler.manifest.state.as_ref());
+        let options = CommitOptions {
+            ttl: ttl_ms.map(std::time::Duration::from_millis),
+            hold: next.is_held(),
+            commit_id: next.commit_id.as_slice().try_into().unwrap_or_default(),
+        };
+        let bytes = bytes::Bytes::from(record::encode(&next));
+        loop {
+            let started = std::time::Instant::now();
+            match handler.ledger.commit(&self.token, known.revision, bytes.clone(), &options).await {
+                CommitResult::Committed { revision } => {
+                    handler.metrics.commit_took(started.elapsed());
+                    let known = Known { record: Some(Arc::new(next)), revision };
+                    state.known = Some(known.clone());
+                    return Ok(Write::Written(known));
+                }
+                CommitResult::Lost => {
+                    handler.metrics.commit_conflict();
+                    forget(&mut state);
+                    return Ok(Write::Lost);
+                }
+                other => self.wait_out(owner, &mut state, &other).await?,
+            }
+        }
+    }
+
+    /// Forgets the copy, so that the next load asks the leader.
+    pub async fn distrust(&self) {
+        forget(&mut self.state.lock().await);
+    }
+
+    async fn wait_out(
+        &self,
+        owner: &Owner,
+        state: &mut MutexGuard<'_, State>,
+        result: &CommitResult,
+    ) -> Result<(), Stopped> {
+        let fault = HostFault { kind: HostFaultKind::Broker, message: format!("commit: {result}") };
+        let waited = owner.pause_after(&fault, FAULT_PAUSE_MS).await;
+        if waited.is_err() {
+            forget(state);
+        }
+        waited
+    }
+
+    fn decode(&self, stored: Option<Stored>) -> Result<Known, HostFault> {
+        let Some(stored) = stored else { return Ok(Known::default()) };
+        let fault = |e: record::Error| HostFault { kind: HostFaultKind::Record, message: e.to_string() };
+        let record = record::decode(&stored.bytes).map_err(fault)?;
+        record.check_key(&self.key).map_err(fault)?;
+        Ok(Known { record: Some(Arc::new(record)), revision: stored.revision })
+    }
+}
+
+/// Between tries while the broker does not do its part.
+const FAULT_PAUSE_MS: u64 = 250;
+
+fn forget(state: &mut State) {
+    *state = State { known: None, distrust: true };
+}
+
+fn broker(error: &wharf_jetstream::error::Error) -> HostFault {
+    HostFault { kind: HostFaultKind::Broker, message: error.to_string() }
+}

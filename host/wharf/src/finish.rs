@@ -1,0 +1,98 @@
+//! What is owed after a commit: publish the outbox, arm the timer, confirm.
+//!
+//! Everything owed stands in the record, so whoever loads it later can finish
+//! what a crash left undone. That is what [`load`] does before it lets anyone
+//! admit an event.
+
+use wharf_core::admit::Duplicate;
+use wharf_core::commit;
+use wharf_core::record::{Outbox, Record};
+
+use crate::entity::{Entity, Known, Loaded, Write};
+use crate::owner::Owner;
+use crate::work::{Place, Settlement, Stopped, Work};
+use crate::{outbox, park};
+
+/// Loads the entity's record and finishes what an earlier owner left of it.
+///
+/// # Errors
+/// [`Stopped`] when the lane has to end first.
+pub async fn load(owner: &Owner, entity: &Entity) -> Result<Known, Stopped> {
+    loop {
+        let (known, loaded) = entity.load(owner).await?;
+        let Some(record) = known.record() else { return Ok(known) };
+        if loaded == Loaded::Cached || !commit::may_be_unpublished(record, owner.watermark) {
+            return Ok(known);
+        }
+        let Some(left) = &record.outbox else { return Ok(known) };
+        outbox::publish_again(owner, entity, left).await?;
+        confirm(owner, entity).await?;
+    }
+}
+
+/// The record is written: everything in it now goes out, then the event is
+/// settled.
+///
+/// # Errors
+/// [`Stopped`] when the lane is cut off; the record still says what is owed.
+pub async fn committed(owner: &Owner, entity: &Entity, work: &Work, known: &Known) -> Result<Settlement, Stopped> {
+    let Some(record) = known.record() else { return Ok(Settlement::Committed) };
+    if let Some(out) = &record.outbox {
+        outbox::publish(owner, entity, out).await?;
+    }
+    arm(owner, entity, record).await?;
+    confirm(owner, entity).await?;
+    if let Place::Queue { .. } = work.place {
+        park::remove_resolved(owner, entity, work, known).await?;
+    }
+    Ok(Settlement::Committed)
+}
+
+/// The event is done already. Its place in the queue must go all the same.
+///
+/// # Errors
+/// [`Stopped`] when the lane has to end first.
+pub async fn duplicate(owner: &Owner, entity: &Entity, work: &Work, why: Duplicate) -> Result<Settlement, Stopped> {
+    tracing::debug!(handler = owner.handler.name(), event_id = work.event.id, key = work.key, ?why, "duplicate");
+    while let Place::Queue { .. } = work.place {
+        let known = load(owner, entity).await?;
+        let Some(record) = known.record() else { break };
+        let next = owner.handler.change(work, |change| commit::passed(record, change));
+        if let Write::Written(known) = entity.write(owner, &known, next).await? {
+            park::remove_resolved(owner, entity, work, &known).await?;
+            break;
+        }
+    }
+    Ok(Settlement::Duplicate)
+}
+
+/// An at-least-once handler's success: what it emits has an id of its own, so a
+/// repetition is seen once by whoever reads it through a deduplicating stream.
+///
+/// # Errors
+/// [`Stopped`] when the lane is cut off; the event is then delivered again.
+pub async fn emit_only(owner: &Owner, entity: &Entity, out: Option<Outbox>) -> Result<Settlement, Stopped> {
+    if let Some(out) = &out {
+        outbox::publish(owner, entity, out).await?;
+    }
+    Ok(Settlement::Committed)
+}
+
+/// Says to the timer stream when to look at this entity next.
+///
+/// # Errors
+/// [`Stopped`] when the lane is cut off.
+pub async fn arm(owner: &Owner, entity: &Entity, record: &Record) -> Result<(), Stopped> {
+    let Some(timer) = record.next_timer() else { return Ok(()) };
+    owner.handler.arm(owner, entity, timer.due_ms).await
+}
+
+/// Nothing but the record tells that the outbox of a commit without a sequence
+/// has gone out, so that is written before its firing is acknowledged. When
+/// another owner's write comes first, that owner finishes the outbox.
+async fn confirm(owner: &Owner, entity: &Entity) -> Result<(), Stopped> {
+    let (known, _) = entity.load(owner).await?;
+    let Some(record) = known.record().filter(|record| record.owes_confirmation()) else { return Ok(()) };
+    let next = owner.handler.stamp(entity, |stamp| commit::confirmed(record, stamp));
+    entity.write(owner, &known, next).await.map(|_| ())
+}

@@ -1,0 +1,157 @@
+//! Publishing what a commit emitted, in order, under ids that repeat.
+//!
+//! Emissions of one entity keep their order: one unacknowledged publish at a
+//! time. Different entities publish side by side.
+
+use wharf_core::commit;
+use wharf_core::outcome::{HostFault, HostFaultKind};
+use wharf_core::record::{Emission, Outbox};
+use wharf_jetstream::catalog::Stored;
+use wharf_jetstream::codec::{self, Outgoing};
+use wharf_jetstream::publisher::PublishError;
+
+use crate::clock;
+use crate::entity::{Entity, Write};
+use crate::owner::Owner;
+use crate::work::Stopped;
+
+/// Between tries of an emission that the broker does not take.
+const PAUSE_MS: u64 = 250;
+/// Between tries of an emission that the broker refuses for good.
+const BLOCKED_PAUSE_MS: u64 = 5_000;
+
+/// Publishes the emissions of a commit made just now.
+///
+/// # Errors
+/// [`Stopped`] when the lane is cut off; the record still holds the outbox.
+pub async fn publish(owner: &Owner, entity: &Entity, outbox: &Outbox) -> Result<(), Stopped> {
+    for emission in &outbox.emissions {
+        publish_one(owner, entity, outbox, emission).await?;
+    }
+    owner.handler.metrics.emitted(outbox.emissions.len());
+    Ok(())
+}
+
+/// Publishes what an earlier process may or may not have published.
+///
+/// Inside the destination's duplicate window a repetition is harmless. Beyond
+/// half of it the stream is asked first what it has (interleavings 3 and 22);
+/// where it cannot say, nothing is published and the entity is outbox-blocked.
+///
+/// # Errors
+/// [`Stopped`] when the lane has to end first.
+pub async fn publish_again(owner: &Owner, entity: &Entity, outbox: &Outbox) -> Result<(), Stopped> {
+    for emission in &outbox.emissions {
+        loop {
+            match already_stored(owner, outbox, emission).await {
+                Ok(Stored::Yes) => break,
+                Ok(Stored::No) => {
+                    publish_one(owner, entity, outbox, emission).await?;
+                    break;
+                }
+                Ok(Stored::Unsure { reason }) => {
+                    block(owner, entity, "look-up-unsure", &format!("{}: {reason}", emission.subject)).await?;
+                }
+                Err(fault) => owner.pause_before(&fault, PAUSE_MS).await?,
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn already_stored(owner: &Owner, outbox: &Outbox, emission: &Emission) -> Result<Stored, HostFault> {
+    let Some(destination) = owner.handler.destination(&emission.event_type) else {
+        let reason = format!("the manifest no longer lists `{}` under `[emits]`", emission.event_type);
+        return Ok(Stored::Unsure { reason });
+    };
+    let age_ms = clock::now_ms().saturating_sub(outbox.committed_ms);
+    if age_ms.saturating_mul(2) < destination.duplicate_window_ms {
+        return Ok(Stored::No);
+    }
+    let look_up = owner.handler.catalog.look_up(destination, &emission.subject, &emission.id, outbox.committed_ms);
+    look_up.await.map_err(|e| broker(e.to_string()))
+}
+
+async fn publish_one(owner: &Owner, entity: &Entity, outbox: &Outbox, emission: &Emission) -> Result<(), Stopped> {
+    let (subject, headers, data) = codec::encode(&outgoing(owner, outbox, emission));
+    let mut blocked = false;
+    loop {
+        let started = std::time::Instant::now();
+        let sent = owner.handler.publisher.publish(subject.clone(), headers.clone(), data.clone()).await;
+        match sent {
+            Ok(_) => {
+                owner.handler.metrics.publish_took(started.elapsed());
+                if blocked {
+                    unblock(owner, entity).await?;
+                }
+                return Ok(());
+            }
+            Err(error) if is_for_good(&error) => {
+                blocked = true;
+                block(owner, entity, "emission-refused", &format!("{subject}: {error}")).await?;
+            }
+            Err(error) => owner.pause_after(&broker(format!("publish to {subject}: {error}")), PAUSE_MS).await?,
+        }
+    }
+}
+
+/// Whether trying again cannot help until a person changes something.
+fn is_for_good(error: &PublishError) -> bool {
+    match error {
+        PublishError::TooLarge { .. } | PublishError::Denied { .. } => true,
+        PublishError::Unanswered
+        | PublishError::NoStream
+        | PublishError::Full { .. }
+        | PublishError::Unavailable { .. }
+        | PublishError::WrongLastSequence { .. }
+        | PublishError::Other { .. } => false,
+    }
+}
+
+/// Marks the entity in its record, where `wharf entity show` finds it, and
+/// waits. Later events of the key stay behind it.
+async fn block(owner: &Owner, entity: &Entity, code: &str, message: &str) -> Result<(), Stopped> {
+    let (known, _) = entity.load(owner).await?;
+    if let Some(record) = known.record()
+        && record.status() != wharf_core::record::Status::OutboxBlocked
+    {
+        let next = owner.handler.stamp(entity, |stamp| commit::outbox_blocked(record, stamp, code, message));
+        entity.write(owner, &known, next).await?;
+    }
+    let _counted = owner.handler.metrics.outbox_blocked();
+    owner.pause_after(&broker(message.to_owned()), BLOCKED_PAUSE_MS).await
+}
+
+async fn unblock(owner: &Owner, entity: &Entity) -> Result<(), Stopped> {
+    let (known, _) = entity.load(owner).await?;
+    if let Some(record) = known.record() {
+        let next = owner.handler.stamp(entity, |stamp| commit::outbox_freed(record, stamp));
+        if let Write::Lost = entity.write(owner, &known, next).await? {
+            entity.distrust().await;
+        }
+    }
+    Ok(())
+}
+
+fn outgoing(owner: &Owner, outbox: &Outbox, emission: &Emission) -> Outgoing {
+    let flow = outbox.flow.clone().unwrap_or_default();
+    Outgoing {
+        subject: emission.subject.clone(),
+        id: emission.id.clone(),
+        event_type: emission.event_type.clone(),
+        source: owner.handler.lineage.as_str().to_owned(),
+        time_ms: outbox.committed_ms,
+        content_type: emission.content_type.clone(),
+        attributes: emission.attributes.iter().map(|a| (a.name.clone(), a.value.clone())).collect(),
+        correlation_id: flow.correlation_id,
+        causation_id: Some(flow.causation_id),
+        hops: flow.hops,
+        traceparent: flow.traceparent,
+        tracestate: flow.tracestate,
+        data: bytes::Bytes::from(emission.data.clone()),
+    }
+}
+
+fn broker(message: String) -> HostFault {
+    HostFault { kind: HostFaultKind::Broker, message }
+}

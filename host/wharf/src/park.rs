@@ -1,0 +1,278 @@
+//! Parked events: dead letters, and what is queued behind a blocked key.
+//!
+//! Record first, entry second, settle third. An entry is written under the
+//! record's revision, so that a host that lost the entity cannot leave a ghost;
+//! a crash in between is mended by the event itself, which is read again and
+//! finds that it only has to write its entry.
+
+use wharf_core::admit::{Admission, admit};
+use wharf_core::commit;
+use wharf_core::entry::{self, Entry, QUEUED};
+use wharf_core::event::Undecodable;
+use wharf_core::judge::Death;
+use wharf_core::manifest::OnDead;
+use wharf_core::outcome::{HostFault, HostFaultKind};
+use wharf_core::record::{Block, Status};
+use wharf_jetstream::parking::{EntryPosition, ParkResult};
+
+use crate::clock;
+use crate::entity::{Entity, Known, Write};
+use crate::finish;
+use crate::owner::Owner;
+use crate::work::{Place, Settlement, Stopped, Work};
+
+const PAUSE_MS: u64 = 250;
+
+/// The record says that the event is dead; now its entry is written.
+///
+/// # Errors
+/// [`Stopped`] when the lane is cut off: the event, read again, goes on here.
+pub async fn dead(
+    owner: &Owner,
+    entity: &Entity,
+    work: &Work,
+    known: &Known,
+    death: &Death,
+) -> Result<Settlement, Stopped> {
+    tracing::error!(
+        handler = owner.handler.name(),
+        event_id = work.event.id,
+        key = work.key,
+        code = death.code,
+        reason = death.message,
+        "dead letter"
+    );
+    let entry = Entry {
+        code: death.code.clone(),
+        message: death.message.clone(),
+        transient: death.block.transient,
+        guest_faults: death.block.guest_faults,
+        first_failure_ms: death.block.first_failure_ms,
+        backtrace: death.backtrace.clone(),
+        stderr_tail: death.stderr_tail.clone(),
+        digest: owner.handler.digest().to_vec(),
+        ..describe(owner, work)
+    };
+    write(owner, entity, work, known, entry).await?;
+    if let Some(record) = known.record() {
+        finish::arm(owner, entity, record).await?;
+    }
+    Ok(Settlement::Dead)
+}
+
+/// The event is dead or queued already, and was read again: a crash may have
+/// come between record and entry.
+///
+/// # Errors
+/// [`Stopped`] when the lane is cut off.
+pub async fn rewrite(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlement, Stopped> {
+    let known = finish::load(owner, entity).await?;
+    let (code, message) = cause(&known, work);
+    let settlement = if code == QUEUED { Settlement::Queued } else { Settlement::Dead };
+    let position = position(work);
+    if owner.handler.parking.exists(&entity.token, &position).await == Ok(true) {
+        return Ok(settlement);
+    }
+    write(owner, entity, work, &known, Entry { code, message, ..describe(owner, work) }).await?;
+    Ok(settlement)
+}
+
+/// Puts an event behind what blocks its key.
+///
+/// # Errors
+/// [`Stopped`] when the lane is cut off.
+pub async fn queue(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlement, Stopped> {
+    let settled = queue_all(owner, entity, std::slice::from_ref(work)).await?;
+    Ok(settled[0])
+}
+
+/// Puts followers behind the head of their key, with one write of the record.
+/// What turns out to be done already is settled as a duplicate.
+///
+/// # Errors
+/// [`Stopped`] when the lane is cut off.
+pub async fn queue_all(owner: &Owner, entity: &Entity, works: &[Work]) -> Result<Vec<Settlement>, Stopped> {
+    loop {
+        let known = finish::load(owner, entity).await?;
+        let admissions: Vec<Admission> = works.iter().map(|w| admit(known.record(), &w.facts())).collect();
+        let sequences = || {
+            let waiting = works.iter().zip(&admissions).filter(|(_, admission)| waits(admission));
+            waiting.map(|(work, _)| work.event.position.sequence)
+        };
+        let known = match (sequences().min(), sequences().max()) {
+            (Some(first), Some(last)) => {
+                let next = owner
+                    .handler
+                    .stamp(entity, |stamp| commit::queued(known.record(), stamp, first, last));
+                match entity.write(owner, &known, next).await? {
+                    Write::Written(known) => known,
+                    Write::Lost => continue,
+                }
+            }
+            _ => known,
+        };
+        let mut settlements = Vec::with_capacity(works.len());
+        for (work, admission) in works.iter().zip(&admissions) {
+            settlements.push(queue_entry(owner, entity, work, &known, admission).await?);
+        }
+        return Ok(settlements);
+    }
+}
+
+/// Whether an event goes behind the queue. One that would conflict goes too: it
+/// is judged when its turn comes.
+fn waits(admission: &Admission) -> bool {
+    match admission {
+        Admission::Run | Admission::RunRestored | Admission::Conflict | Admission::Queue => true,
+        Admission::Duplicate(_) | Admission::Rewrite | Admission::RewriteDead => false,
+    }
+}
+
+async fn queue_entry(
+    owner: &Owner,
+    entity: &Entity,
+    work: &Work,
+    known: &Known,
+    admission: &Admission,
+) -> Result<Settlement, Stopped> {
+    match admission {
+        Admission::Duplicate(_) => Ok(Settlement::Duplicate),
+        Admission::Rewrite | Admission::RewriteDead => rewrite(owner, entity, work).await,
+        Admission::Run | Admission::RunRestored | Admission::Conflict | Admission::Queue => {
+            let entry = Entry { code: QUEUED.into(), ..describe(owner, work) };
+            write(owner, entity, work, known, entry).await?;
+            Ok(Settlement::Queued)
+        }
+    }
+}
+
+/// Parks bytes that are no event. The stray is an entity of its own: nothing
+/// waits behind it, and nobody can mistake it for a key.
+///
+/// # Errors
+/// [`Stopped`] when the lane is cut off.
+pub async fn stray(owner: &Owner, entity: &Entity, work: &Work, why: &Undecodable) -> Result<Settlement, Stopped> {
+    let block = Block { code: why.code().into(), message: why.to_string(), ..Block::default() };
+    let (backtrace, stderr_tail) = (String::new(), String::new());
+    let death = Death { code: why.code().into(), message: why.to_string(), block, backtrace, stderr_tail };
+    loop {
+        let known = finish::load(owner, entity).await?;
+        if known.record().is_some() {
+            return rewrite(owner, entity, work).await;
+        }
+        let next = owner.handler.change(work, |change| commit::dead(None, change, OnDead::Block, &death));
+        if let Write::Written(known) = entity.write(owner, &known, next).await? {
+            return dead(owner, entity, work, &known, &death).await;
+        }
+    }
+}
+
+/// An entry of the queue is settled by a commit: it goes, unless that commit
+/// listed it as dead.
+///
+/// # Errors
+/// [`Stopped`] when the lane is cut off.
+pub async fn remove_resolved(owner: &Owner, entity: &Entity, work: &Work, known: &Known) -> Result<(), Stopped> {
+    let sequence = work.event.position.sequence;
+    if known.record().is_some_and(|record| record.dead.iter().any(|dead| dead.sequence == sequence)) {
+        return Ok(());
+    }
+    loop {
+        match owner.handler.parking.delete(&entity.token, &position(work)).await {
+            Ok(()) => return Ok(()),
+            Err(error) => owner.pause_after(&broker(error.to_string()), PAUSE_MS).await?,
+        }
+    }
+}
+
+async fn write(owner: &Owner, entity: &Entity, work: &Work, known: &Known, entry: Entry) -> Result<(), Stopped> {
+    let bytes = bytes::Bytes::from(entry::encode(&entry));
+    let mut revision = known.revision;
+    loop {
+        let parking = &owner.handler.parking;
+        match parking.write(&entity.token, &position(work), bytes.clone(), revision).await {
+            ParkResult::Parked => return Ok(()),
+            ParkResult::Lost => {
+                // The record moved on: the entry is owed only while it says so.
+                entity.distrust().await;
+                let known = finish::load(owner, entity).await?;
+                if !still_owed(&known, work) {
+                    return Ok(());
+                }
+                revision = known.revision;
+            }
+            other => owner.pause_after(&broker(format!("park: {other}")), PAUSE_MS).await?,
+        }
+    }
+}
+
+fn still_owed(known: &Known, work: &Work) -> bool {
+    let Some(record) = known.record() else { return false };
+    let sequence = work.event.position.sequence;
+    let listed = record.dead.iter().any(|dead| match &work.place {
+        Place::Timer { id } => dead.timer_id == *id,
+        Place::Log { .. } | Place::Queue { .. } | Place::Shared => dead.sequence == sequence,
+    });
+    let blocks = record.block.as_ref().is_some_and(|block| match &work.place {
+        Place::Timer { id } => block.head_timer == *id,
+        Place::Log { .. } | Place::Queue { .. } | Place::Shared => (block.head..=block.tail).contains(&sequence),
+    });
+    listed || blocks
+}
+
+/// What the record says about an event that is dead or queued.
+fn cause(known: &Known, work: &Work) -> (String, String) {
+    let Some(record) = known.record() else { return (QUEUED.into(), String::new()) };
+    let sequence = work.event.position.sequence;
+    if let Some(dead) = record.dead.iter().find(|dead| dead.sequence == sequence) {
+        return (dead.code.clone(), String::new());
+    }
+    match &record.block {
+        Some(block) if block.status() == Status::Dead && block.head == sequence => {
+            (block.code.clone(), block.message.clone())
+        }
+        _ => (QUEUED.into(), String::new()),
+    }
+}
+
+fn position(work: &Work) -> EntryPosition {
+    match &work.place {
+        Place::Timer { id } => EntryPosition::Timer(wharf_core::ids::entity_token(id)),
+        Place::Log { .. } | Place::Queue { .. } | Place::Shared => EntryPosition::Stream(work.event.position.sequence),
+    }
+}
+
+fn describe(owner: &Owner, work: &Work) -> Entry {
+    let (event, parcel) = (&work.event, &work.parcel);
+    let (stream, created_ns) = owner.handler.source();
+    let timer_id = match &work.place {
+        Place::Timer { id } => id.clone(),
+        Place::Log { .. } | Place::Queue { .. } | Place::Shared => String::new(),
+    };
+    Entry {
+        key: work.key.clone(),
+        stream: stream.to_owned(),
+        created_ns,
+        sequence: event.position.sequence,
+        stored_ns: event.position.stored_ns,
+        subject: parcel.subject.clone(),
+        headers: parcel.headers.clone(),
+        raw_headers: parcel.raw_headers.clone(),
+        data: parcel.data.to_vec(),
+        trace_id: event.traceparent.as_deref().and_then(trace_id).unwrap_or_default().to_owned(),
+        parked_ms: clock::now_ms(),
+        event_id: event.id.clone(),
+        event_type: event.event_type.clone(),
+        timer_id,
+        ..Entry::default()
+    }
+}
+
+/// The trace id of a W3C `traceparent`.
+pub fn trace_id(traceparent: &str) -> Option<&str> {
+    traceparent.split('-').nth(1).filter(|id| id.len() == 32)
+}
+
+fn broker(message: String) -> HostFault {
+    HostFault { kind: HostFaultKind::Broker, message }
+}

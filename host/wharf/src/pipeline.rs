@@ -1,0 +1,79 @@
+//! One event, one straight line.
+//!
+//!     load → admit → invoke → judge → check → commit → publish → settle
+//!
+//! A lane calls [`process`] for one event of one entity at a time. It returns
+//! when the event is settled, or when the lane has to stop; in between it may
+//! hold the event for as long as the policy says. Whatever fails on the host's
+//! side is tried again and never counts as an attempt. Letting the watermark
+//! pass, or acknowledging, is the caller's: it owns the delivery.
+
+use wharf_core::admit::{Admission, admit};
+use wharf_core::record::Block;
+
+use crate::attempt::{self, Trial};
+use crate::decide::{Decision, decide};
+use crate::entity::{Entity, Known, Write};
+use crate::owner::Owner;
+use crate::work::{Settlement, Stopped, Work};
+use crate::{finish, park};
+
+/// Brings an event to its end.
+///
+/// # Errors
+/// [`Stopped`] when the lane has to end first: the event has then not happened,
+/// and whoever reads it again finishes it.
+///
+/// # Cancel safety
+/// Safe: everything durable is one compare-and-set, and what is owed after it
+/// is found in the record again.
+pub async fn process(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlement, Stopped> {
+    let mut waiting: Option<Block> = None;
+    let mut tried: Option<Trial> = None;
+    loop {
+        let known = finish::load(owner, entity).await?;
+        match admit(known.record(), &work.facts()) {
+            Admission::Run => {}
+            Admission::RunRestored => owner.handler.alarm_restored(work),
+            Admission::Duplicate(why) => return finish::duplicate(owner, entity, work, why).await,
+            Admission::Queue => return park::queue(owner, entity, work).await,
+            Admission::Rewrite | Admission::RewriteDead => return park::rewrite(owner, entity, work).await,
+            Admission::Conflict => tried = Some(Trial::conflict(&known)),
+        }
+        let trial = match tried.take() {
+            Some(trial) if trial.holds_for(&known) => trial,
+            _ => attempt::run(owner, work, &known, waiting.as_ref()).await?,
+        };
+        match decide(owner, work, &known, waiting.as_ref(), &trial) {
+            Decision::Commit(next) => match entity.write(owner, &known, next).await? {
+                Write::Written(known) => return finish::committed(owner, entity, work, &known).await,
+                Write::Lost => tried = Some(trial),
+            },
+            Decision::EmitOnly(outbox) => return finish::emit_only(owner, work, outbox).await,
+            Decision::Dead(next, death) => match entity.write(owner, &known, next).await? {
+                Write::Written(known) => return park::dead(owner, entity, work, &known, &death).await,
+                Write::Lost => tried = Some(trial),
+            },
+            Decision::Hold { next, block, reason } => match record_hold(owner, entity, &known, next).await? {
+                Write::Written(_) => waiting = Some(owner.hold(block, reason).await?),
+                Write::Lost => tried = Some(trial),
+            },
+            Decision::Pause { fault, delay_ms } => owner.pause_before(&fault, delay_ms).await?,
+            Decision::Release => return Err(Stopped),
+        }
+    }
+}
+
+/// Attempts are in the record before the next one can start; a hold that
+/// changes nothing worth remembering is not written.
+async fn record_hold(
+    owner: &Owner,
+    entity: &Entity,
+    known: &Known,
+    next: Option<wharf_core::record::Record>,
+) -> Result<Write, Stopped> {
+    match next {
+        Some(next) => entity.write(owner, known, next).await,
+        None => Ok(Write::Written(known.clone())),
+    }
+}

@@ -1,0 +1,71 @@
+# Every task of the project. Run them through ./just, which brings the tools.
+#
+# Builds and tests always span the whole workspace and use one profile, so that
+# every dependency (wasmtime above all) is compiled once and shared by all.
+
+set positional-arguments
+
+target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
+wharf := target / "debug/wharf"
+
+export WHARF_BUNDLES := target / "bundles"
+
+# List the recipes
+default:
+    @{{ just_executable() }} --list --unsorted
+
+# Build everything, then run the shop end to end and print its conservation report (try `demo --help`)
+demo *args: build handlers
+    @exec "{{ wharf }}" demo --handlers "$WHARF_BUNDLES" "$@"
+
+# Everything that must hold before a commit: format, lints, units, bundles, end-to-end tests
+test: lint handlers
+    cargo test --workspace
+
+# Build the host, the tools and the native side of the handlers
+build:
+    cargo build --workspace
+
+# Build every handler for WebAssembly and write its bundle to target/bundles/<name>/
+handlers:
+    @tools/bundles "{{ target }}"
+
+# Run a host on the handlers of this checkout (`host --help` lists the flags)
+host *args: build handlers
+    @exec "{{ wharf }}" host --handlers "$WHARF_BUNDLES" "$@"
+
+# Run any command of the binary, from the folder where you stand
+[no-cd]
+wharf *args: build
+    @exec "{{ wharf }}" "$@"
+
+# Format all Rust code
+fmt:
+    cargo fmt --all
+
+# Check format and lints; a warning is an error
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Build the documentation of the workspace's crates; a broken link is an error
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Check licences, duplicate and banned crates, and where crates come from (offline)
+deny: (cargo-tool "cargo-deny" "0.20.2")
+    cargo deny check bans licenses sources
+
+# Check the advisory database as well; needs the network
+advisories: (cargo-tool "cargo-deny" "0.20.2")
+    cargo deny check advisories
+
+# Build every handler with `cargo component`, to show that it works without our recipes
+cargo-component: (cargo-tool "cargo-component" "0.21.1")
+    tools/components "{{ target }}/component"
+
+# Install a cargo subcommand into .tools when it is absent
+[private]
+cargo-tool name version:
+    @command -v "{{ name }}" >/dev/null || \
+        CARGO_TARGET_DIR="{{ target }}/tools" cargo install --locked --root .tools "{{ name }}" --version "{{ version }}"
