@@ -5,14 +5,14 @@
 
 set positional-arguments
 
-target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
+target := absolute_path(env("CARGO_TARGET_DIR", "target"))
 wharf := target / "debug/wharf"
 
 export WHARF_BUNDLES := target / "bundles"
 
 # List the recipes
 default:
-    @{{ just_executable() }} --list --unsorted
+    @"{{ just_executable() }}" --list --unsorted
 
 # Build everything, then run the shop end to end and print its conservation report (try `demo --help`)
 demo *args: build handlers

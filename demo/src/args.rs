@@ -58,8 +58,14 @@ pub struct DemoArgs {
     #[arg(long, value_name = "DIR", default_value = ".demo")]
     pub data: PathBuf,
     /// Folder with one bundle for each handler.
-    #[arg(long, value_name = "DIR", default_value = "target/bundles")]
-    pub bundles: PathBuf,
+    #[arg(
+        long,
+        visible_alias = "bundles",
+        value_name = "DIR",
+        env = "WHARF_BUNDLES",
+        default_value = "target/bundles"
+    )]
+    pub handlers: PathBuf,
     /// How to print the report.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     pub output: Output,
@@ -103,7 +109,8 @@ impl DemoArgs {
     /// A port's own flag goes before `--port-base`, which goes before the default.
     pub fn ports(&self) -> Ports {
         let from = |own: Option<u16>, offset: u16, default: u16| {
-            own.or(self.port_base.map(|base| base + offset)).unwrap_or(default)
+            own.or(self.port_base.map(|base| base + offset))
+                .unwrap_or(default)
         };
         Ports {
             nats: from(self.nats_port, 0, 4222),
@@ -127,19 +134,29 @@ impl DemoArgs {
     /// take as long as near ones do.
     pub fn modes(&self) -> Modes {
         let decline_rate = self.decline_rate;
-        Modes { latency_min_ms: 1, latency_max_ms: 10, decline_rate, ..Modes::default() }
+        Modes {
+            latency_min_ms: 1,
+            latency_max_ms: 10,
+            decline_rate,
+            ..Modes::default()
+        }
     }
 }
 
 fn share(text: &str) -> Result<f64, String> {
     let share: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    (0.0..=1.0).contains(&share).then_some(share).ok_or("a share from 0 to 1 is expected".into())
+    (0.0..=1.0)
+        .contains(&share)
+        .then_some(share)
+        .ok_or("a share from 0 to 1 is expected".into())
 }
 
 fn rate(text: &str) -> Result<f64, String> {
     let rate: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     let sound = rate.is_finite() && rate >= 0.0;
-    sound.then_some(rate).ok_or("0 or a positive number is expected".into())
+    sound
+        .then_some(rate)
+        .ok_or("0 or a positive number is expected".into())
 }
 
 #[cfg(test)]
@@ -166,14 +183,33 @@ mod tests {
     #[test]
     fn a_ports_own_flag_goes_before_the_base_and_the_default() {
         let ports = |flags: &[&str]| parse(flags).unwrap().ports();
-        assert_eq!(ports(&[]), Ports { nats: 4222, http: 8080, gateway: 8090 });
+        assert_eq!(
+            ports(&[]),
+            Ports {
+                nats: 4222,
+                http: 8080,
+                gateway: 8090
+            }
+        );
         let mixed = ports(&["--port-base", "9200", "--http-port", "8081"]);
-        assert_eq!(mixed, Ports { nats: 9200, http: 8081, gateway: 9202 });
+        assert_eq!(
+            mixed,
+            Ports {
+                nats: 9200,
+                http: 8081,
+                gateway: 9202
+            }
+        );
     }
 
     #[test]
     fn shares_and_rates_that_cannot_be_meant_are_refused() {
-        for flags in [["--decline-rate", "1.1"], ["--rate", "-1"], ["--rate", "inf"], ["--skus", "0"]] {
+        for flags in [
+            ["--decline-rate", "1.1"],
+            ["--rate", "-1"],
+            ["--rate", "inf"],
+            ["--skus", "0"],
+        ] {
             assert!(parse(&flags).is_err(), "{flags:?}");
         }
         assert_eq!(parse(&["--rate", "0"]).unwrap().spec().rate, None);

@@ -44,7 +44,9 @@ pub async fn send(
     limit: Duration,
 ) -> Result<Answer, Lost> {
     let exchange = exchange(address, request);
-    tokio::time::timeout(limit, exchange).await.unwrap_or(Err(Lost::TimedOut(limit)))
+    tokio::time::timeout(limit, exchange)
+        .await
+        .unwrap_or(Err(Lost::TimedOut(limit)))
 }
 
 /// `GET path`, or why not.
@@ -52,9 +54,16 @@ pub async fn send(
 /// # Errors
 /// [`Error::Http`] with the URL.
 pub async fn get(address: SocketAddr, path: &str, limit: Duration) -> Result<Answer, Error> {
-    let failed = |reason: String| Error::Http { url: format!("http://{address}{path}"), reason };
-    let request = Request::get(path).body(Bytes::new()).map_err(|bad| failed(bad.to_string()))?;
-    send(address, request, limit).await.map_err(|lost| failed(lost.to_string()))
+    let failed = |reason: String| Error::Http {
+        url: format!("http://{address}{path}"),
+        reason,
+    };
+    let request = Request::get(path)
+        .body(Bytes::new())
+        .map_err(|bad| failed(bad.to_string()))?;
+    send(address, request, limit)
+        .await
+        .map_err(|lost| failed(lost.to_string()))
 }
 
 /// `GET path` that must answer 200 with JSON of this shape.
@@ -67,7 +76,10 @@ pub async fn get_json<T: DeserializeOwned>(
     limit: Duration,
 ) -> Result<T, Error> {
     let answer = get(address, path, limit).await?;
-    let failed = |reason: String| Error::Http { url: format!("http://{address}{path}"), reason };
+    let failed = |reason: String| Error::Http {
+        url: format!("http://{address}{path}"),
+        reason,
+    };
     if answer.status != StatusCode::OK {
         return Err(failed(format!("status {}", answer.status)));
     }
@@ -77,14 +89,25 @@ pub async fn get_json<T: DeserializeOwned>(
 async fn exchange(address: SocketAddr, mut request: Request<Bytes>) -> Result<Answer, Lost> {
     let host = HeaderValue::try_from(address.to_string()).expect("an address is plain ASCII");
     request.headers_mut().insert(header::HOST, host);
-    let stream = TcpStream::connect(address).await.map_err(Lost::NotConnected)?;
+    let stream = TcpStream::connect(address)
+        .await
+        .map_err(Lost::NotConnected)?;
     let io = TokioIo::new(stream);
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(io).await.map_err(Lost::Cut)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io)
+        .await
+        .map_err(Lost::Cut)?;
     let exchange = async {
-        let response = sender.send_request(request.map(Full::new)).await.map_err(Lost::Cut)?;
+        let response = sender
+            .send_request(request.map(Full::new))
+            .await
+            .map_err(Lost::Cut)?;
         let status = response.status();
-        let body = response.into_body().collect().await.map_err(Lost::Cut)?.to_bytes();
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .map_err(Lost::Cut)?
+            .to_bytes();
         Ok(Answer { status, body })
     };
     tokio::pin!(exchange, connection);

@@ -28,8 +28,11 @@ pub fn share(seed: u64, words: &[&str]) -> f64 {
 
 /// A number from `low` to `high`, both included; `low` when they are reversed.
 pub fn between(seed: u64, words: &[&str], low: u64, high: u64) -> u64 {
-    let span = u128::from(high.saturating_sub(low)) + 1;
-    low + (u128::from(bits(seed, words)) % span) as u64
+    let drawn = bits(seed, words);
+    match high.saturating_sub(low).checked_add(1) {
+        Some(span) => low + drawn % span,
+        None => drawn,
+    }
 }
 
 #[cfg(test)]
@@ -38,20 +41,36 @@ mod tests {
 
     #[test]
     fn a_draw_repeats_and_depends_on_seed_and_words() {
-        assert_eq!(bits(7, &["decline", "ORD-1"]), bits(7, &["decline", "ORD-1"]));
-        assert_ne!(bits(7, &["decline", "ORD-1"]), bits(8, &["decline", "ORD-1"]));
-        assert_ne!(bits(7, &["de", "clineORD-1"]), bits(7, &["decline", "ORD-1"]));
+        assert_eq!(
+            bits(7, &["decline", "ORD-1"]),
+            bits(7, &["decline", "ORD-1"])
+        );
+        assert_ne!(
+            bits(7, &["decline", "ORD-1"]),
+            bits(8, &["decline", "ORD-1"])
+        );
+        assert_ne!(
+            bits(7, &["de", "clineORD-1"]),
+            bits(7, &["decline", "ORD-1"])
+        );
     }
 
     #[test]
     fn shares_are_spread_evenly() {
-        let below = (0..10_000).filter(|n| share(1, &[&n.to_string()]) < 0.2).count();
-        assert!((1_850..2_150).contains(&below), "{below} of 10,000 lie below 0.2");
+        let below = (0..10_000)
+            .filter(|n| share(1, &[&n.to_string()]) < 0.2)
+            .count();
+        assert!(
+            (1_850..2_150).contains(&below),
+            "{below} of 10,000 lie below 0.2"
+        );
     }
 
     #[test]
     fn a_range_is_reached_at_both_ends_and_never_left() {
-        let drawn: Vec<u64> = (0..200).map(|n| between(1, &[&n.to_string()], 3, 5)).collect();
+        let drawn: Vec<u64> = (0..200)
+            .map(|n| between(1, &[&n.to_string()], 3, 5))
+            .collect();
         assert!(drawn.iter().all(|n| (3..=5).contains(n)));
         assert!(drawn.contains(&3) && drawn.contains(&5));
         assert_eq!(between(1, &["x"], 9, 2), 9);

@@ -10,15 +10,30 @@ pub type BrokerCause = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("port {port} for {what} is in use; free it, or choose another with {flag}")]
-    PortInUse { port: u16, what: &'static str, flag: &'static str },
+    PortInUse {
+        port: u16,
+        what: &'static str,
+        flag: &'static str,
+    },
     #[error("{what} not found; {remedy}")]
     Missing { what: String, remedy: &'static str },
     #[error("{doing}: {source}")]
-    Io { doing: String, source: std::io::Error },
+    Io {
+        doing: String,
+        source: std::io::Error,
+    },
     #[error("{what} ended by itself ({status}); its last lines:\n{tail}")]
-    Exited { what: &'static str, status: ExitStatus, tail: String },
+    Exited {
+        what: &'static str,
+        status: ExitStatus,
+        tail: String,
+    },
     #[error("{what} was not ready after {waited:?}: {last}")]
-    NotReady { what: &'static str, waited: Duration, last: String },
+    NotReady {
+        what: &'static str,
+        waited: Duration,
+        last: String,
+    },
     #[error("`wharf provision` failed ({status}):\n{output}")]
     Provision { status: ExitStatus, output: String },
     #[error("{path} is not empty and was not made by a demo; name another folder with --data")]
@@ -26,7 +41,12 @@ pub enum Error {
     #[error("{doing}: {source}")]
     Broker { doing: String, source: BrokerCause },
     #[error("{subject}: not acknowledged in {tries} tries over {waited:?}: {last}")]
-    NotAcknowledged { subject: String, tries: u32, waited: Duration, last: String },
+    NotAcknowledged {
+        subject: String,
+        tries: u32,
+        waited: Duration,
+        last: String,
+    },
     #[error("{what} is not what was expected: {reason}")]
     Malformed { what: String, reason: String },
     #[error("GET {url}: {reason}")]
@@ -47,10 +67,16 @@ impl Error {
     /// A broker's refusal with what was being asked of it.
     pub(crate) fn broker<E: Into<BrokerCause>>(doing: impl Into<String>) -> impl FnOnce(E) -> Self {
         let doing = doing.into();
-        move |source| Self::Broker { doing, source: source.into() }
+        move |source| Self::Broker {
+            doing,
+            source: source.into(),
+        }
     }
 
     pub(crate) fn malformed(what: impl Into<String>, reason: impl ToString) -> Self {
-        Self::Malformed { what: what.into(), reason: reason.to_string() }
+        Self::Malformed {
+            what: what.into(),
+            reason: reason.to_string(),
+        }
     }
 }

@@ -24,6 +24,16 @@ impl Samples {
         self.matching(name, labels).map(|sample| sample.value).sum()
     }
 
+    /// The same for what counts whole things.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped first"
+    )]
+    pub fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        self.sum(name, labels).round().clamp(0.0, u64::MAX as f64) as u64
+    }
+
     /// Whether the metric is there at all.
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|sample| sample.name == name)
@@ -31,8 +41,11 @@ impl Samples {
 
     /// The values that a label takes on a metric, each once, in order.
     pub fn values(&self, name: &str, label: &str) -> Vec<String> {
-        let mut values: Vec<String> =
-            self.matching(name, &[]).filter_map(|sample| sample.labels.get(label)).cloned().collect();
+        let mut values: Vec<String> = self
+            .matching(name, &[])
+            .filter_map(|sample| sample.labels.get(label))
+            .cloned()
+            .collect();
         values.sort_unstable();
         values.dedup();
         values
@@ -43,8 +56,13 @@ impl Samples {
     pub fn histogram(&self, name: &str, labels: &[(&str, &str)]) -> Histogram {
         let mut buckets: Vec<(f64, f64)> = Vec::new();
         for sample in self.matching(&format!("{name}_bucket"), labels) {
-            let Some(bound) = sample.labels.get("le").and_then(|le| parse_value(le)) else { continue };
-            match buckets.iter_mut().find(|(known, _)| known.total_cmp(&bound).is_eq()) {
+            let Some(bound) = sample.labels.get("le").and_then(|le| parse_value(le)) else {
+                continue;
+            };
+            match buckets
+                .iter_mut()
+                .find(|(known, _)| known.total_cmp(&bound).is_eq())
+            {
                 Some((_, count)) => *count += sample.value,
                 None => buckets.push((bound, sample.value)),
             }
@@ -71,16 +89,29 @@ impl Histogram {
     /// What was observed since `before`, an earlier scrape of the same histogram.
     pub fn since(&self, before: &Self) -> Self {
         let earlier = |bound: f64| {
-            before.0.iter().find(|(known, _)| known.total_cmp(&bound).is_eq()).map_or(0.0, |b| b.1)
+            before
+                .0
+                .iter()
+                .find(|(known, _)| known.total_cmp(&bound).is_eq())
+                .map_or(0.0, |b| b.1)
         };
         // A host that was started again counts from 0; that is not negative work.
-        Self(self.0.iter().map(|&(le, count)| (le, (count - earlier(le)).max(0.0))).collect())
+        Self(
+            self.0
+                .iter()
+                .map(|&(le, count)| (le, (count - earlier(le)).max(0.0)))
+                .collect(),
+        )
     }
 
     /// The value below which the share `q` lies, interpolated within its
     /// bucket. None without observations; above the last finite bound, that bound.
     pub fn quantile(&self, q: f64) -> Option<f64> {
-        let total = self.0.last().map(|last| last.1).filter(|total| *total > 0.0)?;
+        let total = self
+            .0
+            .last()
+            .map(|last| last.1)
+            .filter(|total| *total > 0.0)?;
         let rank = q * total;
         let mut below = (0.0, 0.0);
         for &(bound, count) in &self.0 {
@@ -104,11 +135,19 @@ fn parse_line(line: &str) -> Option<Sample> {
         let mut words = line.split_whitespace();
         let (name, value) = (words.next()?, words.next()?);
         let labels = BTreeMap::new();
-        return Some(Sample { name: name.to_owned(), labels, value: parse_value(value)? });
+        return Some(Sample {
+            name: name.to_owned(),
+            labels,
+            value: parse_value(value)?,
+        });
     };
     let (labels, rest) = parse_labels(rest)?;
     let value = parse_value(rest.split_whitespace().next()?)?;
-    Some(Sample { name: name.trim().to_owned(), labels, value })
+    Some(Sample {
+        name: name.trim().to_owned(),
+        labels,
+        value,
+    })
 }
 
 /// `name="value",…}` and what follows it.
@@ -171,11 +210,20 @@ wharf_event_duration_seconds_bucket{handler="order",le="+Inf"} 100
     #[test]
     fn sums_go_over_the_labels_that_are_not_asked_for() {
         let samples = Samples::parse(TEXT);
-        assert_eq!(samples.sum("wharf_events_total", &[("handler", "order")]), 100.0);
-        assert_eq!(samples.sum("wharf_events_total", &[("outcome", "ok")]), 100.0);
-        assert_eq!(samples.sum("up", &[]), 1.0);
+        assert_eq!(
+            samples.count("wharf_events_total", &[("handler", "order")]),
+            100
+        );
+        assert_eq!(
+            samples.count("wharf_events_total", &[("outcome", "ok")]),
+            100
+        );
+        assert_eq!(samples.count("up", &[]), 1);
         assert!(!samples.has("garbage"));
-        assert_eq!(samples.values("wharf_events_total", "handler"), [r#"a "b", c}"#, "order"]);
+        assert_eq!(
+            samples.values("wharf_events_total", "handler"),
+            [r#"a "b", c}"#, "order"]
+        );
     }
 
     #[test]

@@ -54,7 +54,10 @@ impl Placed {
     /// Minor units; None when there is no such amount.
     pub fn total(&self) -> Option<u64> {
         self.lines.iter().try_fold(0u64, |sum, line| {
-            let (qty, price) = (u64::try_from(line.qty).ok()?, u64::try_from(line.unit_price).ok()?);
+            let (qty, price) = (
+                u64::try_from(line.qty).ok()?,
+                u64::try_from(line.unit_price).ok()?,
+            );
             sum.checked_add(qty.checked_mul(price)?)
         })
     }
@@ -89,19 +92,35 @@ impl Message {
     /// sends an order twice has sent it once.
     pub fn placed(order: &Order) -> Self {
         let subject = format!("shop.order.{}.placed", order.id);
-        Self::json(subject, format!("{}.placed", order.id), "order.placed", &order.placed)
+        Self::json(
+            subject,
+            format!("{}.placed", order.id),
+            "order.placed",
+            &order.placed,
+        )
     }
 
     /// Goods that arrive for a SKU; `delivery` names the consignment.
     pub fn stocked(sku: &str, delivery: &str, qty: u64) -> Self {
         let subject = format!("shop.inventory.{sku}.stocked");
-        Self::json(subject, format!("{sku}.{delivery}"), "inventory.stocked", &Stocked { qty })
+        Self::json(
+            subject,
+            format!("{sku}.{delivery}"),
+            "inventory.stocked",
+            &Stocked { qty },
+        )
     }
 
     fn json(subject: String, id: String, event_type: &str, data: &impl Serialize) -> Self {
         let data = serde_json::to_vec(data).expect("plain structs with text keys serialize");
         let traceparent = traceparent(&id);
-        Self { subject, id, event_type: event_type.into(), data, traceparent }
+        Self {
+            subject,
+            id,
+            event_type: event_type.into(),
+            data,
+            traceparent,
+        }
     }
 }
 
@@ -109,7 +128,12 @@ impl Message {
 /// are not zero, as W3C trace context wants them.
 fn traceparent(id: &str) -> String {
     let part = |name| crate::draw::bits(0, &[name, id]) | 1;
-    format!("00-{:016x}{:016x}-{:016x}-01", part("trace-high"), part("trace-low"), part("span"))
+    format!(
+        "00-{:016x}{:016x}-{:016x}-01",
+        part("trace-high"),
+        part("trace-low"),
+        part("span")
+    )
 }
 
 #[cfg(test)]
@@ -117,7 +141,11 @@ mod tests {
     use super::*;
 
     fn line(qty: i64, unit_price: i64) -> Line {
-        Line { sku: "A".into(), qty, unit_price }
+        Line {
+            sku: "A".into(),
+            qty,
+            unit_price,
+        }
     }
 
     #[test]
@@ -137,11 +165,21 @@ mod tests {
 
     #[test]
     fn a_message_carries_a_whole_cloud_event() {
-        let placed = Placed { customer: "c".into(), currency: CURRENCY.into(), lines: vec![] };
-        let message = Message::placed(&Order { id: "ORD-1".into(), placed });
+        let placed = Placed {
+            customer: "c".into(),
+            currency: CURRENCY.into(),
+            lines: vec![],
+        };
+        let message = Message::placed(&Order {
+            id: "ORD-1".into(),
+            placed,
+        });
         assert_eq!(message.subject, "shop.order.ORD-1.placed");
         assert_eq!(message.id, "ORD-1.placed");
-        assert_eq!(message.data, br#"{"customer":"c","currency":"EUR","lines":[]}"#);
+        assert_eq!(
+            message.data,
+            br#"{"customer":"c","currency":"EUR","lines":[]}"#
+        );
         assert_eq!(message.traceparent.len(), 55);
     }
 }

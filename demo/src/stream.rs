@@ -52,20 +52,16 @@ impl Stored {
     /// The first header of this name, whatever its case; bytes that are not
     /// UTF-8 are replaced.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        let found = self
+            .headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 
     /// The event's id: CloudEvents, else the broker's.
     pub fn event_id(&self) -> Option<&str> {
         self.header("ce-id").or_else(|| self.header("Nats-Msg-Id"))
-    }
-
-    /// A message that was never on a broker, for tests of what reads them.
-    #[cfg(test)]
-    pub(crate) fn by_hand(sequence: u64, subject: &str, id: &str, data: &[u8]) -> Self {
-        let headers = vec![("ce-id".into(), id.into())];
-        Self { sequence, subject: subject.into(), headers, data: data.into() }
     }
 }
 
@@ -86,7 +82,10 @@ pub struct Stream {
 
 impl Stream {
     pub fn new(client: Client, name: impl Into<String>) -> Self {
-        Self { client, name: name.into() }
+        Self {
+            client,
+            name: name.into(),
+        }
     }
 
     /// # Errors
@@ -129,8 +128,9 @@ impl Stream {
     pub async fn read_matching(&self, pattern: &str) -> Result<Vec<Stored>, Error> {
         let mut found: Vec<Stored> = Vec::new();
         let mut next = 1;
-        while let Some(message) =
-            self.message(json!({"seq": next, "next_by_subj": pattern})).await?
+        while let Some(message) = self
+            .message(json!({"seq": next, "next_by_subj": pattern}))
+            .await?
         {
             next = message.sequence + 1;
             found.push(message);
@@ -148,12 +148,13 @@ impl Stream {
             name: String,
             num_pending: u64,
         }
+        const FORGET_AFTER_NS: u64 = 5_000_000_000;
         // A consumer that nobody pulls from: its backlog is the count.
         let config = json!({
             "deliver_policy": "all",
             "ack_policy": "none",
             "filter_subjects": patterns,
-            "inactive_threshold": Duration::from_secs(5).as_nanos() as u64,
+            "inactive_threshold": FORGET_AFTER_NS,
             "mem_storage": true,
         });
         let request = json!({"stream_name": self.name, "config": config});
@@ -172,7 +173,9 @@ impl Stream {
         match self.ask::<Got>("STREAM.MSG.GET", which).await {
             Ok(got) => got.message.decode().map(Some),
             Err(Error::Broker { source, .. })
-                if source.downcast_ref::<Refused>().is_some_and(|r| r.err_code == NO_MESSAGE) =>
+                if source
+                    .downcast_ref::<Refused>()
+                    .is_some_and(|r| r.err_code == NO_MESSAGE) =>
             {
                 Ok(None)
             }
@@ -182,7 +185,11 @@ impl Stream {
 
     async fn ask<T: DeserializeOwned>(&self, what: &str, request: Value) -> Result<T, Error> {
         let subject = format!("$JS.API.{what}.{}", self.name);
-        let body = if request.is_null() { Vec::new() } else { request.to_string().into_bytes() };
+        let body = if request.is_null() {
+            Vec::new()
+        } else {
+            request.to_string().into_bytes()
+        };
         let reply = self.client.request(subject.clone(), body.into()).await;
         let reply = reply.map_err(Error::broker(&subject))?;
         let answer: Reply<T> = serde_json::from_slice(&reply.payload)
@@ -223,11 +230,18 @@ impl Raw {
     fn decode(self) -> Result<Stored, Error> {
         let bytes = |text: &str| {
             let what = || format!("message {} on {}", self.seq, self.subject);
-            BASE64.decode(text).map_err(|bad| Error::malformed(what(), bad))
+            BASE64
+                .decode(text)
+                .map_err(|bad| Error::malformed(what(), bad))
         };
         let headers = parse_headers(&bytes(&self.hdrs)?);
         let data = bytes(&self.data)?;
-        Ok(Stored { sequence: self.seq, subject: self.subject, headers, data })
+        Ok(Stored {
+            sequence: self.seq,
+            subject: self.subject,
+            headers,
+            data,
+        })
     }
 }
 
@@ -235,7 +249,9 @@ impl Raw {
 fn parse_headers(block: &[u8]) -> Vec<(String, String)> {
     let text = String::from_utf8_lossy(block);
     let pairs = text.lines().skip(1).filter_map(|line| line.split_once(':'));
-    pairs.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect()
+    pairs
+        .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -246,7 +262,12 @@ mod tests {
     fn headers_are_found_whatever_their_case_and_encoding() {
         let block = b"NATS/1.0\r\nCe-Id: a:1\r\nbroken\r\nx-odd: \xff\r\n\r\n";
         let headers = parse_headers(block);
-        let stored = Stored { sequence: 1, subject: "s".into(), headers, data: vec![] };
+        let stored = Stored {
+            sequence: 1,
+            subject: "s".into(),
+            headers,
+            data: vec![],
+        };
         assert_eq!(stored.event_id(), Some("a:1"));
         assert_eq!(stored.header("X-ODD"), Some("\u{fffd}"));
         assert_eq!(stored.header("broken"), None);

@@ -127,18 +127,27 @@ impl Books {
             };
         }
         let cancelled = self.ledger.cancelled.contains(&request.order);
-        let reason = if cancelled { Some("cancelled") } else { declined };
+        let reason = if cancelled {
+            Some("cancelled")
+        } else {
+            declined
+        };
         let index = self.ledger.charges.len();
         let made = Charge {
             charge_id: format!("ch-{:08}", index + 1),
             order: request.order.clone(),
             amount: request.amount,
             currency: request.currency.clone(),
-            status: if reason.is_some() { ChargeStatus::Declined } else { ChargeStatus::Captured },
+            status: if reason.is_some() {
+                ChargeStatus::Declined
+            } else {
+                ChargeStatus::Captured
+            },
             reason: reason.map(str::to_owned),
         };
         if let Some(key) = key {
-            self.charge_keys.insert(key.to_owned(), (request.clone(), index));
+            self.charge_keys
+                .insert(key.to_owned(), (request.clone(), index));
         }
         self.ledger.charges.push(entry(made.clone(), key, now_ms));
         Answer::Made(made)
@@ -146,13 +155,25 @@ impl Books {
 
     /// The order's latest charge.
     pub fn latest(&self, order: &str) -> Option<&Charge> {
-        self.ledger.charges.iter().rev().map(|entry| &entry.made).find(|made| made.order == order)
+        self.ledger
+            .charges
+            .iter()
+            .rev()
+            .map(|entry| &entry.made)
+            .find(|made| made.order == order)
     }
 
     /// Declines whatever comes later for the order, unless it is already paid.
     pub fn cancel(&mut self, order: &str) -> Cancellation {
-        let captured = |made: &&Charge| made.order == order && made.status == ChargeStatus::Captured;
-        if let Some(made) = self.ledger.charges.iter().map(|entry| &entry.made).find(captured) {
+        let captured =
+            |made: &&Charge| made.order == order && made.status == ChargeStatus::Captured;
+        if let Some(made) = self
+            .ledger
+            .charges
+            .iter()
+            .map(|entry| &entry.made)
+            .find(captured)
+        {
             return Cancellation::Captured(made.clone());
         }
         self.ledger.cancelled.insert(order.to_owned());
@@ -175,7 +196,8 @@ impl Books {
             to: request.to.clone(),
         };
         if let Some(key) = key {
-            self.mail_keys.insert(key.to_owned(), (request.clone(), index));
+            self.mail_keys
+                .insert(key.to_owned(), (request.clone(), index));
         }
         self.ledger.mails.push(entry(made.clone(), key, now_ms));
         Answer::Made(made)
@@ -208,5 +230,10 @@ pub const CHARGE: &str = "charge";
 pub const MAIL: &str = "mail";
 
 fn entry<T>(made: T, key: Option<&str>, at_ms: u64) -> Entry<T> {
-    Entry { made, key: key.map(str::to_owned), at_ms, requests: 1 }
+    Entry {
+        made,
+        key: key.map(str::to_owned),
+        at_ms,
+        requests: 1,
+    }
 }

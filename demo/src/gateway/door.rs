@@ -97,7 +97,9 @@ async fn connection(stream: TcpStream, router: Router, wanted: watch::Sender<Doo
     });
     let io = TokioIo::new(stream);
     // An error here is a client gone or a cut made on purpose; both are routine.
-    let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
+    let _ = hyper::server::conn::http1::Builder::new()
+        .serve_connection(io, service)
+        .await;
     if let Some(ThenDown(time)) = down.get() {
         tokio::spawn(close_for(wanted, *time));
     }

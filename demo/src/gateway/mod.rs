@@ -57,18 +57,33 @@ impl Gateway {
     /// [`Error::Io`] when the address cannot be bound, [`Error::Usage`] when
     /// the modes cannot be meant.
     pub async fn start(address: SocketAddr, seed: u64, modes: Modes) -> Result<Self, Error> {
-        usable(&modes).map_err(|reason| Error::Usage { flag: "modes", reason })?;
+        usable(&modes).map_err(|reason| Error::Usage {
+            flag: "modes",
+            reason,
+        })?;
         let doing = || format!("listening on {address} for the gateways");
-        let listener = TcpListener::bind(address).await.map_err(Error::io(doing()))?;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(Error::io(doing()))?;
         let address = listener.local_addr().map_err(Error::io(doing()))?;
         let (modes, _) = watch::channel(modes);
-        let shared = Arc::new(Shared { seed, modes, books: Mutex::default() });
+        let shared = Arc::new(Shared {
+            seed,
+            modes,
+            books: Mutex::default(),
+        });
         let (wanted, _) = watch::channel(Door::Open);
         let (actual_sender, actual) = watch::channel(Door::Open);
         let router = routes::router(Arc::clone(&shared));
         let serving = door::serve(listener, address, router, wanted.clone(), actual_sender);
         let server = tokio::spawn(serving);
-        Ok(Self { address, shared, wanted, actual, server })
+        Ok(Self {
+            address,
+            shared,
+            wanted,
+            actual,
+            server,
+        })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -91,7 +106,10 @@ impl Gateway {
     /// # Errors
     /// [`Error::Usage`] when the modes cannot be meant.
     pub fn set(&self, modes: Modes) -> Result<(), Error> {
-        self.shared.set(modes).map_err(|reason| Error::Usage { flag: "modes", reason })
+        self.shared.set(modes).map_err(|reason| Error::Usage {
+            flag: "modes",
+            reason,
+        })
     }
 
     /// Closes the port and cuts every connection; returns when that is done.
@@ -161,6 +179,8 @@ fn usable(modes: &Modes) -> Result<(), String> {
 }
 
 fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    since.as_millis() as u64
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -78,7 +78,12 @@ impl Modes {
     /// How long the `nth` request under a name takes.
     pub fn latency(&self, seed: u64, name: &str, nth: u32) -> Duration {
         let words = ["latency", name, &nth.to_string()];
-        Duration::from_millis(draw::between(seed, &words, self.latency_min_ms, self.latency_max_ms))
+        Duration::from_millis(draw::between(
+            seed,
+            &words,
+            self.latency_min_ms,
+            self.latency_max_ms,
+        ))
     }
 
     /// What becomes of the `nth` request under a name. A retry draws anew.
@@ -105,19 +110,31 @@ mod tests {
 
     #[test]
     fn the_same_orders_are_declined_in_every_run() {
-        let modes = Modes { decline_rate: 0.1, ..Modes::default() };
+        let modes = Modes {
+            decline_rate: 0.1,
+            ..Modes::default()
+        };
         let declined = |seed| {
             let orders = (0..2_000).map(|n| format!("ORD-{n}"));
-            orders.filter(|order| modes.declined(seed, order).is_some()).collect::<Vec<_>>()
+            orders
+                .filter(|order| modes.declined(seed, order).is_some())
+                .collect::<Vec<_>>()
         };
         assert_eq!(declined(7), declined(7));
         assert_ne!(declined(7), declined(8));
-        assert!((150..250).contains(&declined(7).len()), "{} of 2,000", declined(7).len());
+        assert!(
+            (150..250).contains(&declined(7).len()),
+            "{} of 2,000",
+            declined(7).len()
+        );
     }
 
     #[test]
     fn a_retry_does_not_meet_the_same_fate_for_ever() {
-        let modes = Modes { cut_after_rate: 0.5, ..Modes::default() };
+        let modes = Modes {
+            cut_after_rate: 0.5,
+            ..Modes::default()
+        };
         let fates: Vec<Fate> = (0..20).map(|nth| modes.fate(1, "key", nth)).collect();
         assert!(fates.contains(&Fate::Cut) && fates.contains(&Fate::Answered));
     }
@@ -125,10 +142,23 @@ mod tests {
     #[test]
     fn settings_that_cannot_be_meant_are_refused() {
         let bad = [
-            Modes { error_rate: 1.5, ..Modes::default() },
-            Modes { decline_rate: -0.1, ..Modes::default() },
-            Modes { cut_after_rate: f64::NAN, ..Modes::default() },
-            Modes { latency_min_ms: 2, latency_max_ms: 1, ..Modes::default() },
+            Modes {
+                error_rate: 1.5,
+                ..Modes::default()
+            },
+            Modes {
+                decline_rate: -0.1,
+                ..Modes::default()
+            },
+            Modes {
+                cut_after_rate: f64::NAN,
+                ..Modes::default()
+            },
+            Modes {
+                latency_min_ms: 2,
+                latency_max_ms: 1,
+                ..Modes::default()
+            },
         ];
         for modes in bad {
             assert!(modes.check().is_err(), "{modes:?}");

@@ -19,7 +19,7 @@ use super::door::{Cut, ThenDown};
 use super::modes::{Fate, Modes};
 
 /// Pieces that a slow body comes in.
-const SLOW_PIECES: usize = 8;
+const SLOW_PIECES: u8 = 8;
 
 pub fn router(shared: Arc<Shared>) -> Router {
     Router::new()
@@ -43,7 +43,10 @@ async fn charge(
     let (seed, modes) = (shared.seed, shared.modes.borrow().clone());
     visit(shared, CHARGE, name, Lossy::Yes, move |books, now_ms| {
         let declined = modes.declined(seed, &request.order);
-        answer(StatusCode::CREATED, books.charge(key.as_deref(), &request, declined, now_ms))
+        answer(
+            StatusCode::CREATED,
+            books.charge(key.as_deref(), &request, declined, now_ms),
+        )
     })
     .await
 }
@@ -56,26 +59,41 @@ async fn mail(
     let key = idempotency_key(&headers);
     let name = key.clone().unwrap_or_else(|| request.order.clone());
     visit(shared, MAIL, name, Lossy::Yes, move |books, now_ms| {
-        answer(StatusCode::ACCEPTED, books.mail(key.as_deref(), &request, now_ms))
+        answer(
+            StatusCode::ACCEPTED,
+            books.mail(key.as_deref(), &request, now_ms),
+        )
     })
     .await
 }
 
 async fn latest(State(shared): State<Arc<Shared>>, Path(order): Path<String>) -> Response {
-    visit(shared, "latest", order.clone(), Lossy::No, move |books, _| match books.latest(&order) {
-        Some(charge) => Json(charge).into_response(),
-        None => (StatusCode::NOT_FOUND, Json(json!({"status": "none"}))).into_response(),
-    })
+    visit(
+        shared,
+        "latest",
+        order.clone(),
+        Lossy::No,
+        move |books, _| match books.latest(&order) {
+            Some(charge) => Json(charge).into_response(),
+            None => (StatusCode::NOT_FOUND, Json(json!({"status": "none"}))).into_response(),
+        },
+    )
     .await
 }
 
 async fn cancel(State(shared): State<Arc<Shared>>, Path(order): Path<String>) -> Response {
-    visit(shared, "cancel", order.clone(), Lossy::Yes, move |books, _| match books.cancel(&order) {
-        Cancellation::Captured(charge) => Json(charge).into_response(),
-        Cancellation::Cancelled => {
-            Json(json!({"status": "cancelled", "order": order})).into_response()
-        }
-    })
+    visit(
+        shared,
+        "cancel",
+        order.clone(),
+        Lossy::Yes,
+        move |books, _| match books.cancel(&order) {
+            Cancellation::Captured(charge) => Json(charge).into_response(),
+            Cancellation::Cancelled => {
+                Json(json!({"status": "cancelled", "order": order})).into_response()
+            }
+        },
+    )
     .await
 }
 
@@ -86,12 +104,18 @@ async fn control(State(shared): State<Arc<Shared>>) -> Response {
 async fn set_control(State(shared): State<Arc<Shared>>, Json(mut modes): Json<Modes>) -> Response {
     let down = Duration::from_millis(std::mem::take(&mut modes.down_ms));
     if let Err(reason) = shared.set(modes) {
-        return (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({"error": reason}))).into_response();
+        return (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            Json(json!({"error": reason})),
+        )
+            .into_response();
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
     if !down.is_zero() {
         // The door closes when this connection has ended, so it must end now.
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
         response.extensions_mut().insert(ThenDown(down));
     }
     response
@@ -139,7 +163,8 @@ async fn visit(
         }
     });
     // A panic in the work is a bug of the simulator; the caller sees a crash.
-    task.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+    task.await
+        .unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
 fn answer<T: Serialize>(status: StatusCode, answer: Answer<T>) -> Response {
@@ -147,7 +172,11 @@ fn answer<T: Serialize>(status: StatusCode, answer: Answer<T>) -> Response {
         Answer::Made(made) | Answer::Replayed(made) => (status, Json(made)).into_response(),
         Answer::Conflict => {
             let error = "this idempotency key was used with another request";
-            (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({"error": error}))).into_response()
+            (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                Json(json!({"error": error})),
+            )
+                .into_response()
         }
     }
 }
@@ -164,9 +193,11 @@ async fn slowed(response: Response, time: Duration) -> Response {
         return response;
     }
     let (mut parts, body) = response.into_parts();
-    let Ok(bytes) = axum::body::to_bytes(body, usize::MAX).await else { return cut() };
-    let piece = bytes.len().div_ceil(SLOW_PIECES).max(1);
-    let pause = time / SLOW_PIECES as u32;
+    let Ok(bytes) = axum::body::to_bytes(body, usize::MAX).await else {
+        return cut();
+    };
+    let piece = bytes.len().div_ceil(SLOW_PIECES.into()).max(1);
+    let pause = time / u32::from(SLOW_PIECES);
     let pieces = stream::unfold(bytes, move |mut rest: Bytes| async move {
         if rest.is_empty() {
             return None;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::Client;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, future, stream};
 use tokio::time::Instant;
 
 pub use plan::Spec;
@@ -73,12 +73,10 @@ pub async fn run(client: Client, spec: &Spec, counters: &Counters) -> Result<Don
 /// # Errors
 /// As [`run`].
 pub async fn stock(publisher: &Publisher, spec: &Spec, counters: &Counters) -> Result<(), Error> {
-    stream::iter(spec.stock())
-        .map(|message| async move {
-            publisher.publish(&message).await?;
-            counters.stocked.fetch_add(1, Ordering::Relaxed);
-            Ok(())
-        })
+    let publishes = spec
+        .stock()
+        .map(|message| stock_one(publisher, message, counters));
+    stream::iter(publishes)
         .buffer_unordered(WINDOW)
         .try_collect()
         .await
@@ -88,29 +86,53 @@ pub async fn stock(publisher: &Publisher, spec: &Spec, counters: &Counters) -> R
 ///
 /// # Errors
 /// As [`run`].
-pub async fn place(
-    publisher: &Publisher,
-    spec: &Spec,
-    counters: &Counters,
-) -> Result<Done, Error> {
+pub async fn place(publisher: &Publisher, spec: &Spec, counters: &Counters) -> Result<Done, Error> {
     let begun = Instant::now();
-    let lag_max = stream::iter(spec.orders().enumerate())
-        .then(|(nth, order)| async move {
-            let due = begun + due_after(nth, spec.rate);
-            tokio::time::sleep_until(due).await;
-            (due, Message::placed(&order))
-        })
-        .map(|(due, message)| async move {
-            let lag = due.elapsed();
-            publisher.publish(&message).await?;
-            counters.placed.fetch_add(1, Ordering::Relaxed);
-            Ok(lag)
-        })
+    let publishes = spec.orders().enumerate().map(|(nth, order)| {
+        place_one(
+            publisher,
+            Message::placed(&order),
+            begun + due_after(nth, spec.rate),
+            counters,
+        )
+    });
+    // Those that are not due yet sleep inside the window; none waits behind more
+    // than a window of orders that came before it.
+    let lag_max = stream::iter(publishes)
         .buffer_unordered(WINDOW)
-        .try_fold(Duration::ZERO, async |most, lag| Ok(most.max(lag)))
+        .try_fold(Duration::ZERO, |most, lag| future::ready(Ok(most.max(lag))))
         .await?;
     let orders = spec.orders.into();
-    Ok(Done { orders, begun: begun.into_std(), took: begun.elapsed(), lag_max })
+    Ok(Done {
+        orders,
+        begun: begun.into_std(),
+        took: begun.elapsed(),
+        lag_max,
+    })
+}
+
+async fn stock_one(
+    publisher: &Publisher,
+    message: Message,
+    counters: &Counters,
+) -> Result<(), Error> {
+    publisher.publish(&message).await?;
+    counters.stocked.fetch_add(1, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Returns how late the order went out.
+async fn place_one(
+    publisher: &Publisher,
+    message: Message,
+    due: Instant,
+    counters: &Counters,
+) -> Result<Duration, Error> {
+    tokio::time::sleep_until(due).await;
+    let lag = due.elapsed();
+    publisher.publish(&message).await?;
+    counters.placed.fetch_add(1, Ordering::Relaxed);
+    Ok(lag)
 }
 
 fn due_after(nth: usize, rate: Option<f64>) -> Duration {

@@ -9,9 +9,6 @@ const QTY_MAX: u64 = 3;
 /// Prices of one piece, minor units.
 const PRICE_MIN: u64 = 100;
 const PRICE_MAX: u64 = 9_999;
-/// How uneven demand is: 1 wants every SKU equally often, more wants the first
-/// ones more often, so that some sell out while others stay.
-const DEMAND_SKEW: f64 = 1.5;
 
 /// What is placed. Everything follows from it.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +30,7 @@ impl Spec {
     /// One delivery for each SKU.
     pub fn stock(&self) -> impl Iterator<Item = Message> {
         let delivery = format!("delivery-{}", self.seed);
-        (0..self.skus).map(move |n| Message::stocked(&sku(n), &delivery, self.stock))
+        (0..self.skus.into()).map(move |n| Message::stocked(&sku(n), &delivery, self.stock))
     }
 
     /// All orders, in the order in which they are placed.
@@ -43,31 +40,50 @@ impl Spec {
 
     fn order(&self, n: u32) -> Order {
         let id = format!("ORD-{}-{n:06}", self.seed);
-        let draw = |what: &str, nth: usize, low, high| {
+        let draw = |what: &str, nth: u64, low, high| {
             draw::between(self.seed, &[&id, what, &nth.to_string()], low, high)
         };
         let mut lines: Vec<Line> = Vec::new();
-        for nth in 0..draw("lines", 0, 1, LINES_MAX) as usize {
+        for nth in 0..draw("lines", 0, 1, LINES_MAX) {
             let sku = sku(self.wanted(&id, nth));
             // An order names a SKU once; a second wish for it is a smaller order.
             if lines.iter().all(|line| line.sku != sku) {
                 let unit_price = draw::between(self.seed, &["price", &sku], PRICE_MIN, PRICE_MAX);
-                let qty = draw("qty", nth, 1, QTY_MAX);
-                lines.push(Line { sku, qty: qty as i64, unit_price: unit_price as i64 });
+                let qty = draw("qty", nth, 1, QTY_MAX).cast_signed();
+                lines.push(Line {
+                    sku,
+                    qty,
+                    unit_price: unit_price.cast_signed(),
+                });
             }
         }
         let customer = format!("customer-{}@example.com", draw("customer", 0, 1, 500));
-        Order { placed: Placed { customer, currency: CURRENCY.into(), lines }, id }
+        Order {
+            placed: Placed {
+                customer,
+                currency: CURRENCY.into(),
+                lines,
+            },
+            id,
+        }
     }
 
-    fn wanted(&self, id: &str, nth: usize) -> u32 {
-        let share = draw::share(self.seed, &[id, "sku", &nth.to_string()]);
-        let index = (share.powf(DEMAND_SKEW) * f64::from(self.skus)) as u32;
-        index.min(self.skus.saturating_sub(1))
+    /// Half of the wishes fall on any SKU alike, half rather on the first ones,
+    /// so that some sell out while others stay.
+    fn wanted(&self, id: &str, nth: u64) -> u64 {
+        let last = u64::from(self.skus.saturating_sub(1));
+        let nth = nth.to_string();
+        let any = |what| draw::between(self.seed, &[id, what, &nth], 0, last);
+        let rather_first = any("sku").min(any("other sku"));
+        if any("taste") * 2 < last {
+            any("sku")
+        } else {
+            rather_first
+        }
     }
 }
 
-fn sku(n: u32) -> String {
+fn sku(n: u64) -> String {
     format!("SKU-{:03}", n + 1)
 }
 
@@ -77,7 +93,14 @@ mod tests {
 
     use super::*;
 
-    const SPEC: Spec = Spec { seed: 7, first: 1, orders: 1_000, skus: 100, stock: 50, rate: None };
+    const SPEC: Spec = Spec {
+        seed: 7,
+        first: 1,
+        orders: 1_000,
+        skus: 100,
+        stock: 50,
+        rate: None,
+    };
 
     #[test]
     fn a_seed_gives_the_same_orders_and_another_seed_others() {
@@ -90,8 +113,18 @@ mod tests {
 
     #[test]
     fn a_later_load_continues_an_earlier_one() {
-        let halves = [Spec { orders: 500, ..SPEC }, Spec { first: 501, orders: 500, ..SPEC }];
-        let joined: Vec<Order> = halves.iter().flat_map(|half| half.orders()).collect();
+        let halves = [
+            Spec {
+                orders: 500,
+                ..SPEC
+            },
+            Spec {
+                first: 501,
+                orders: 500,
+                ..SPEC
+            },
+        ];
+        let joined: Vec<Order> = halves.iter().flat_map(Spec::orders).collect();
         assert_eq!(joined, SPEC.orders().collect::<Vec<_>>());
     }
 
@@ -101,7 +134,10 @@ mod tests {
         for order in SPEC.orders() {
             let lines = &order.placed.lines;
             assert!((1..=3).contains(&lines.len()), "{order:?}");
-            assert!(lines.iter().all(|line| line.qty > 0 && line.unit_price > 0), "{order:?}");
+            assert!(
+                lines.iter().all(|line| line.qty > 0 && line.unit_price > 0),
+                "{order:?}"
+            );
             let skus: HashSet<&str> = lines.iter().map(|line| line.sku.as_str()).collect();
             assert_eq!(skus.len(), lines.len(), "{order:?}");
             assert!(order.placed.total().is_some());

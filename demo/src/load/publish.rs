@@ -49,7 +49,12 @@ impl Publisher {
             };
             if begun.elapsed() + pause > self.give_up {
                 let (subject, waited) = (message.subject.clone(), begun.elapsed());
-                return Err(Error::NotAcknowledged { subject, tries, waited, last: last.to_string() });
+                return Err(Error::NotAcknowledged {
+                    subject,
+                    tries,
+                    waited,
+                    last: last.to_string(),
+                });
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSE_MOST);
@@ -62,7 +67,10 @@ impl Publisher {
     ) -> Result<PublishAck, jetstream::context::PublishError> {
         let subject = message.subject.clone();
         let data = message.data.clone().into();
-        self.jetstream.publish_with_headers(subject, headers(message), data).await?.await
+        self.jetstream
+            .publish_with_headers(subject, headers(message), data)
+            .await?
+            .await
     }
 }
 

@@ -36,7 +36,11 @@ impl Child {
     /// [`Error::Io`] when the log or the program cannot be opened.
     pub fn spawn(what: &'static str, command: &mut Command, log: &Path) -> Result<Self, Error> {
         let doing = || format!("opening {}", log.display());
-        let file = File::options().create(true).append(true).open(log).map_err(Error::io(doing()))?;
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .map_err(Error::io(doing()))?;
         let copy = file.try_clone().map_err(Error::io(doing()))?;
         let process = command
             .stdin(Stdio::null())
@@ -46,7 +50,11 @@ impl Child {
             .kill_on_drop(true)
             .spawn()
             .map_err(Error::io(format!("starting {what}")))?;
-        Ok(Self { what, process, log: log.to_owned() })
+        Ok(Self {
+            what,
+            process,
+            log: log.to_owned(),
+        })
     }
 
     /// None once it has ended and that was seen.
@@ -60,7 +68,11 @@ impl Child {
         let ended = self.process.try_wait().map_err(Error::io(self.asking()))?;
         match ended {
             None => Ok(()),
-            Some(status) => Err(Error::Exited { what: self.what, status, tail: self.tail() }),
+            Some(status) => Err(Error::Exited {
+                what: self.what,
+                status,
+                tail: self.tail(),
+            }),
         }
     }
 
@@ -103,7 +115,10 @@ impl Child {
     /// [`Error::Io`] when the system refuses.
     pub fn signal(&self, signal: Signal) -> Result<(), Error> {
         // Not reaped yet, so the pid cannot belong to anybody else.
-        let pid = self.pid().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        let pid = self
+            .pid()
+            .and_then(|pid| i32::try_from(pid).ok())
+            .and_then(Pid::from_raw);
         match pid.map(|pid| kill_process(pid, signal)) {
             None | Some(Ok(()) | Err(rustix::io::Errno::SRCH)) => Ok(()),
             Some(Err(error)) => Err(Error::io(format!("signalling {}", self.what))(error.into())),
@@ -118,9 +133,14 @@ impl Child {
         let path = format!("/proc/{}/status", self.pid().unwrap_or_default());
         let text = std::fs::read_to_string(&path).map_err(Error::io(format!("reading {path}")))?;
         let bytes = |name: &str| {
-            kibibytes(&text, name).map(|kib| kib * 1024).ok_or_else(|| Error::malformed(&path, name))
+            kibibytes(&text, name)
+                .map(|kib| kib * 1024)
+                .ok_or_else(|| Error::malformed(&path, name))
         };
-        Ok(Memory { resident_bytes: bytes("VmRSS:")?, resident_max_bytes: bytes("VmHWM:")? })
+        Ok(Memory {
+            resident_bytes: bytes("VmRSS:")?,
+            resident_max_bytes: bytes("VmHWM:")?,
+        })
     }
 
     /// The last lines that it wrote.
@@ -152,7 +172,10 @@ mod tests {
     async fn said(child: &Child, word: &str) {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
         while !child.tail().contains(word) {
-            assert!(tokio::time::Instant::now() < deadline, "it never said {word}");
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "it never said {word}"
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -206,7 +229,10 @@ mod tests {
             !stat.is_empty() && !stat.contains(") Z")
         };
         while alive() {
-            assert!(tokio::time::Instant::now() < deadline, "pid {pid} is still there");
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "pid {pid} is still there"
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -27,7 +27,7 @@ pub struct HostOptions {
     /// `wharf.toml` and `needs.toml`.
     pub config: PathBuf,
     pub needs: PathBuf,
-    /// Where its HTTP listens; passed on as `--listen`.
+    /// Where its HTTP listens, as `config` says.
     pub listen: SocketAddr,
     /// Its output is appended here.
     pub log: PathBuf,
@@ -49,12 +49,18 @@ impl HostProcess {
     pub fn start(options: &HostOptions) -> Result<Self, Error> {
         let mut command = Command::new(&options.program);
         command.arg("host").arg("--handlers").arg(&options.handlers);
-        command.arg("--config").arg(&options.config).arg("--needs").arg(&options.needs);
-        command.arg("--listen").arg(options.listen.to_string());
+        command
+            .arg("--config")
+            .arg(&options.config)
+            .arg("--needs")
+            .arg(&options.needs);
         plain_environment(&mut command);
         command.envs(options.env.iter().map(|(name, value)| (name, value)));
         let child = Child::spawn("the host", &mut command, &options.log)?;
-        Ok(Self { listen: options.listen, child })
+        Ok(Self {
+            listen: options.listen,
+            child,
+        })
     }
 
     pub fn url(&self) -> String {
@@ -79,7 +85,11 @@ impl HostProcess {
                 Err(error) => error.to_string(),
             };
             if begun.elapsed() > limit {
-                return Err(Error::NotReady { what: "the host", waited: begun.elapsed(), last });
+                return Err(Error::NotReady {
+                    what: "the host",
+                    waited: begun.elapsed(),
+                    last,
+                });
             }
             tokio::time::sleep(POLL).await;
         }

@@ -42,7 +42,9 @@ pub fn require_free(port: u16, what: &'static str, flag: &'static str) -> Result
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
             Err(Error::PortInUse { port, what, flag })
         }
-        Err(error) => Err(Error::io(format!("listening on port {port} for {what}"))(error)),
+        Err(error) => Err(Error::io(format!("listening on port {port} for {what}"))(
+            error,
+        )),
     }
 }
 
@@ -64,7 +66,10 @@ mod tests {
         let port = taken.local_addr().unwrap().port();
         let error = require_free(port, "nats-server", "--nats-port").unwrap_err();
         let line = error.to_string();
-        assert!(line.contains(&port.to_string()) && line.contains("--nats-port"), "{line}");
+        assert!(
+            line.contains(&port.to_string()) && line.contains("--nats-port"),
+            "{line}"
+        );
         drop(taken);
         require_free(port, "nats-server", "--nats-port").unwrap();
     }

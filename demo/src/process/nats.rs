@@ -31,7 +31,12 @@ pub struct NatsOptions {
 impl NatsOptions {
     /// A server on any free port that keeps everything in `folder`.
     pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
-        Self { program: None, port: None, folder: folder.into(), config: String::new() }
+        Self {
+            program: None,
+            port: None,
+            folder: folder.into(),
+            config: String::new(),
+        }
     }
 }
 
@@ -64,7 +69,12 @@ impl NatsServer {
             .and_then(|()| std::fs::write(folder.join("nats.conf"), options.config))
             .map_err(Error::io(doing))?;
         let child = spawn(&program, port, &folder)?;
-        let mut server = Self { program, port, folder, child };
+        let mut server = Self {
+            program,
+            port,
+            folder,
+            child,
+        };
         server.wait_ready().await?;
         Ok(server)
     }
@@ -121,7 +131,11 @@ impl NatsServer {
             };
             if begun.elapsed() > READY_WITHIN {
                 let (what, waited) = ("nats-server", begun.elapsed());
-                return Err(Error::NotReady { what, waited, last: last.to_string() });
+                return Err(Error::NotReady {
+                    what,
+                    waited,
+                    last: last.to_string(),
+                });
             }
             tokio::time::sleep(POLL).await;
         }
@@ -130,13 +144,21 @@ impl NatsServer {
     async fn ask_jetstream(&self) -> Result<(), Error> {
         let client = self.connect().await?;
         let asked = client.request("$JS.API.INFO", "".into()).await;
-        asked.map(drop).map_err(Error::broker("asking for JetStream"))
+        asked
+            .map(drop)
+            .map_err(Error::broker("asking for JetStream"))
     }
 }
 
 fn spawn(program: &Path, port: u16, folder: &Path) -> Result<Child, Error> {
     let mut command = Command::new(program);
-    command.args(["--addr", "127.0.0.1", "--port", &port.to_string(), "--jetstream"]);
+    command.args([
+        "--addr",
+        "127.0.0.1",
+        "--port",
+        &port.to_string(),
+        "--jetstream",
+    ]);
     command.arg("--store_dir").arg(folder.join("store"));
     command.arg("--config").arg(folder.join("nats.conf"));
     Child::spawn("nats-server", &mut command, &folder.join("nats.log"))
@@ -151,10 +173,10 @@ fn find_program() -> Result<PathBuf, Error> {
     let tools = std::env::current_dir().unwrap_or_default();
     let tools = tools.ancestors().map(|folder| folder.join(".tools/bin"));
     let mut folders = std::env::split_paths(&path).chain(tools);
-    folders.find_map(|folder| Some(folder.join(NAME)).filter(|file| file.is_file())).ok_or_else(|| {
-        Error::Missing {
+    folders
+        .find_map(|folder| Some(folder.join(NAME)).filter(|file| file.is_file()))
+        .ok_or_else(|| Error::Missing {
             what: NAME.into(),
             remedy: "put it on PATH, name it in WHARF_NATS_SERVER, or start through ./just",
-        }
-    })
+        })
 }

@@ -29,7 +29,13 @@ impl Check {
     pub fn new(name: &'static str, says: String, mut offenders: Vec<String>) -> Self {
         let offenders_total = offenders.len();
         offenders.truncate(NAMED_MAX);
-        Self { name, holds: offenders_total == 0, says, offenders, offenders_total }
+        Self {
+            name,
+            holds: offenders_total == 0,
+            says,
+            offenders,
+            offenders_total,
+        }
     }
 }
 
@@ -49,9 +55,21 @@ impl fmt::Display for Check {
 
 /// Every order that was placed ended, once, in one way.
 pub fn final_states(facts: &Facts) -> Check {
-    let placed = facts.orders.values().filter(|order| order.placed.is_some()).count();
-    let count = |end| facts.orders.values().filter(|order| order.end() == Some(end)).count();
-    let ends = Final::ALL.map(|end| format!("{} {}", count(end), end.token())).join(", ");
+    let placed = facts
+        .orders
+        .values()
+        .filter(|order| order.placed.is_some())
+        .count();
+    let count = |end| {
+        facts
+            .orders
+            .values()
+            .filter(|order| order.end() == Some(end))
+            .count()
+    };
+    let ends = Final::ALL
+        .map(|end| format!("{} {}", count(end), end.token()))
+        .join(", ");
     let mut says = format!("{placed} placed: {ends}");
     if facts.not_orders > 0 {
         says += &format!("; {} placed events were not orders", facts.not_orders);
@@ -63,7 +81,11 @@ pub fn final_states(facts: &Facts) -> Check {
         match order.ends.as_slice() {
             [_] => None,
             [] => Some(format!("{name}: no final event")),
-            ends => Some(format!("{name}: {} final events ({})", ends.len(), list(ends))),
+            ends => Some(format!(
+                "{name}: {} final events ({})",
+                ends.len(),
+                list(ends)
+            )),
         }
     });
     Check::new("final states", says, offenders.collect())
@@ -72,14 +94,25 @@ pub fn final_states(facts: &Facts) -> Check {
 /// Money was taken for confirmed orders, once each, and for nothing else.
 pub fn charges(facts: &Facts) -> Check {
     let captured = captured(facts);
-    let confirmed = facts.orders.values().filter(|order| order.ended_as(Final::Confirmed)).count();
+    let confirmed = facts
+        .orders
+        .values()
+        .filter(|order| order.ended_as(Final::Confirmed))
+        .count();
     let made: usize = captured.values().map(Vec::len).sum();
     let says = format!("{made} captured, {confirmed} orders confirmed");
     let mut offenders = Vec::new();
     for (order, charges) in &captured {
         if charges.len() > 1 {
-            let ids: Vec<&str> = charges.iter().map(|charge| charge.charge_id.as_str()).collect();
-            offenders.push(format!("{order}: captured {} times ({})", ids.len(), ids.join(", ")));
+            let ids: Vec<&str> = charges
+                .iter()
+                .map(|charge| charge.charge_id.as_str())
+                .collect();
+            offenders.push(format!(
+                "{order}: captured {} times ({})",
+                ids.len(),
+                ids.join(", ")
+            ));
         }
         let known = facts.orders.get(*order);
         if !known.is_some_and(|order| order.ended_as(Final::Confirmed)) {
@@ -99,12 +132,17 @@ pub fn amounts(facts: &Facts) -> Check {
     let mut taken = BTreeMap::<&str, u128>::new();
     let mut offenders = Vec::new();
     for (order, charges) in captured(facts) {
-        let placed = facts.orders.get(order).and_then(|order| order.placed.as_ref());
+        let placed = facts
+            .orders
+            .get(order)
+            .and_then(|order| order.placed.as_ref());
         for charge in charges {
             *taken.entry(&charge.currency).or_default() += u128::from(charge.amount);
             let Some(placed) = placed else { continue };
             if placed.total() != Some(charge.amount) || placed.currency != charge.currency {
-                let total = placed.total().map_or("no total".into(), |total| total.to_string());
+                let total = placed
+                    .total()
+                    .map_or("no total".into(), |total| total.to_string());
                 offenders.push(format!(
                     "{order}: {} {} taken, {total} {} ordered",
                     charge.amount, charge.currency, placed.currency
@@ -112,8 +150,15 @@ pub fn amounts(facts: &Facts) -> Check {
             }
         }
     }
-    let sums: Vec<String> = taken.iter().map(|(unit, sum)| format!("{sum} {unit}")).collect();
-    let sums = if sums.is_empty() { "nothing".into() } else { sums.join(", ") };
+    let sums: Vec<String> = taken
+        .iter()
+        .map(|(unit, sum)| format!("{sum} {unit}"))
+        .collect();
+    let sums = if sums.is_empty() {
+        "nothing".into()
+    } else {
+        sums.join(", ")
+    };
     Check::new("amounts", format!("{sums} taken (minor units)"), offenders)
 }
 
@@ -124,15 +169,23 @@ pub fn stock(facts: &Facts) -> Check {
     for sku in facts.skus() {
         let given = facts.given.get(sku).copied().unwrap_or_default();
         let Some(stock) = facts.stock.get(sku) else {
-            offenders.push(format!("{sku}: {given} given, and the inventory has no record"));
+            offenders.push(format!(
+                "{sku}: {given} given, and the inventory has no record"
+            ));
             continue;
         };
         let reserved: u64 = stock.reserved.values().sum();
-        (given_all, left_all, sold_all) =
-            (given_all + given, left_all + stock.on_hand, sold_all + stock.sold);
+        (given_all, left_all, sold_all) = (
+            given_all + given,
+            left_all + stock.on_hand,
+            sold_all + stock.sold,
+        );
         if reserved > 0 {
             let orders: Vec<&str> = stock.reserved.keys().map(String::as_str).take(3).collect();
-            offenders.push(format!("{sku}: {reserved} still reserved ({})", orders.join(", ")));
+            offenders.push(format!(
+                "{sku}: {reserved} still reserved ({})",
+                orders.join(", ")
+            ));
         }
         if given != stock.on_hand + reserved + stock.sold {
             offenders.push(format!(
@@ -148,12 +201,24 @@ pub fn stock(facts: &Facts) -> Check {
 /// What the inventory sold is what confirmed orders contain.
 pub fn sales(facts: &Facts) -> Check {
     let mut ordered = BTreeMap::<&str, u64>::new();
-    let confirmed = facts.orders.values().filter(|order| order.ended_as(Final::Confirmed));
-    for line in confirmed.filter_map(|order| order.placed.as_ref()).flat_map(|p| &p.lines) {
+    let confirmed = facts
+        .orders
+        .values()
+        .filter(|order| order.ended_as(Final::Confirmed));
+    for line in confirmed
+        .filter_map(|order| order.placed.as_ref())
+        .flat_map(|p| &p.lines)
+    {
         *ordered.entry(&line.sku).or_default() += u64::try_from(line.qty).unwrap_or_default();
     }
-    let says = format!("{} pieces in confirmed orders", ordered.values().sum::<u64>());
-    let skus = ordered.keys().copied().chain(facts.stock.keys().map(String::as_str));
+    let says = format!(
+        "{} pieces in confirmed orders",
+        ordered.values().sum::<u64>()
+    );
+    let skus = ordered
+        .keys()
+        .copied()
+        .chain(facts.stock.keys().map(String::as_str));
     let skus: std::collections::BTreeSet<&str> = skus.collect();
     let offenders = skus.into_iter().filter_map(|sku| {
         let sold = facts.stock.get(sku).map_or(0, |stock| stock.sold);
@@ -169,9 +234,16 @@ pub fn mails(facts: &Facts) -> Check {
     for mail in &facts.gateway.mails {
         *sent.entry(&mail.made.order).or_default() += 1;
     }
-    let ended = facts.orders.iter().filter(|(_, order)| !order.ends.is_empty());
+    let ended = facts
+        .orders
+        .iter()
+        .filter(|(_, order)| !order.ends.is_empty());
     let ended: BTreeMap<&str, &OrderFacts> = ended.map(|(n, order)| (n.as_str(), order)).collect();
-    let says = format!("{} mails, {} orders ended", facts.gateway.mails.len(), ended.len());
+    let says = format!(
+        "{} mails, {} orders ended",
+        facts.gateway.mails.len(),
+        ended.len()
+    );
     let mut offenders = Vec::new();
     for name in ended.keys().filter(|name| !sent.contains_key(**name)) {
         offenders.push(format!("{name}: ended, and nobody was told"));
@@ -205,7 +277,9 @@ fn fate(order: Option<&OrderFacts>) -> String {
 }
 
 fn list(ends: &[(Final, String)]) -> String {
-    let words: Vec<String> =
-        ends.iter().map(|(end, id)| format!("{} {id}", end.token())).collect();
+    let words: Vec<String> = ends
+        .iter()
+        .map(|(end, id)| format!("{} {id}", end.token()))
+        .collect();
     words.join(", ")
 }

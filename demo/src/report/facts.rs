@@ -70,7 +70,10 @@ impl Facts {
         records: &[Stored],
         gateway: Ledger,
     ) -> Result<Self, Error> {
-        let mut facts = Self { gateway, ..Self::default() };
+        let mut facts = Self {
+            gateway,
+            ..Self::default()
+        };
         let mut deliveries = HashSet::new();
         for event in &events {
             facts.note(event, &mut deliveries);
@@ -85,12 +88,18 @@ impl Facts {
 
     /// SKUs that were delivered, or that the inventory knows of.
     pub fn skus(&self) -> BTreeSet<&str> {
-        self.given.keys().chain(self.stock.keys()).map(String::as_str).collect()
+        self.given
+            .keys()
+            .chain(self.stock.keys())
+            .map(String::as_str)
+            .collect()
     }
 
     fn note<'a>(&mut self, event: &'a Stored, deliveries: &mut HashSet<&'a str>) {
         let tokens: Vec<&str> = event.subject.split('.').collect();
-        let ["shop", aggregate, name, what] = tokens[..] else { return };
+        let ["shop", aggregate, name, what] = tokens[..] else {
+            return;
+        };
         let name = percent_decode_str(name).decode_utf8_lossy().into_owned();
         match (aggregate, what) {
             ("order", "placed") => self.note_placed(name, event),
@@ -114,7 +123,11 @@ impl Facts {
         match serde_json::from_slice(&event.data) {
             // Placing the same order again changes nothing about it.
             Ok(placed) => {
-                self.orders.entry(name).or_default().placed.get_or_insert(placed);
+                self.orders
+                    .entry(name)
+                    .or_default()
+                    .placed
+                    .get_or_insert(placed);
             }
             Err(_) => self.not_orders += 1,
         }

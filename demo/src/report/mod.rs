@@ -8,8 +8,6 @@
 mod chain;
 mod checks;
 mod facts;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 
@@ -93,6 +91,8 @@ pub async fn collect_facts(client: &Client, gateway: Ledger) -> Result<Facts, Er
     let stream = |name| Stream::new(client.clone(), name);
     let events = stream(STREAM).read_all().await?;
     let links = stream(AUDIT_STREAM).read_all().await?;
-    let records = stream(INVENTORY_STREAM).read_matching(INVENTORY_RECORDS).await?;
+    let records = stream(INVENTORY_STREAM)
+        .read_matching(INVENTORY_RECORDS)
+        .await?;
     Facts::gather(events, links, &records, gateway)
 }

@@ -25,7 +25,9 @@ impl Folder {
         };
         if entries > 0 {
             if !path.join(MARK).is_file() {
-                return Err(Error::NotOurs { path: path.to_owned() });
+                return Err(Error::NotOurs {
+                    path: path.to_owned(),
+                });
             }
             std::fs::remove_dir_all(path).map_err(Error::io(doing()))?;
         }

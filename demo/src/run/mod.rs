@@ -3,25 +3,26 @@
 
 mod folder;
 mod outcome;
+mod place;
 mod progress;
 mod signals;
 mod stage;
 mod watch;
 
-use std::time::Instant;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use outcome::{HandlerTotals, Outcome};
+pub use place::Place;
 pub use progress::{Frame, HandlerRate, Screen, rates};
-pub use stage::{Place, provision};
-pub use watch::{Rest, Settling, Tally, Watcher, unsettled};
+pub use stage::provision;
+pub use watch::{Rest, Settling, Tally, UNSETTLED, Watcher, unsettled};
 
+use crate::Error;
 use crate::args::{DemoArgs, GatewayArgs, Output};
 use crate::gateway::{Gateway, Modes};
 use crate::load::{self, Counters};
 use crate::metrics::Samples;
 use crate::report::{Check, Report};
-use crate::Error;
 use outcome::per_second;
 use progress::LOOK_EVERY;
 use signals::Signals;
@@ -48,7 +49,7 @@ pub async fn run(args: DemoArgs) -> Result<Outcome, Error> {
     if let Ok(outcome) = &worked {
         print(outcome, args.output);
         if args.hold {
-            hold(&stage, &mut signals).await;
+            hold(&args, &stage, &mut signals).await;
         }
     }
     eprintln!("draining the host");
@@ -64,7 +65,10 @@ pub async fn run(args: DemoArgs) -> Result<Outcome, Error> {
 /// [`Error::Io`] when the address cannot be bound.
 pub async fn run_gateway(args: GatewayArgs) -> Result<(), Error> {
     let mut signals = Signals::listen()?;
-    let modes = Modes { decline_rate: args.decline_rate, ..Modes::default() };
+    let modes = Modes {
+        decline_rate: args.decline_rate,
+        ..Modes::default()
+    };
     let gateway = Gateway::start(args.listen, args.seed, modes).await?;
     eprintln!("payment and mail gateways on {}", gateway.url());
     signals.interrupted().await;
@@ -77,12 +81,15 @@ async fn work(args: &DemoArgs, stage: &mut Stage) -> Result<Outcome, Error> {
     let (spec, counters) = (args.spec(), Counters::default());
     let before = stage.host.metrics().await?;
     let placing = load::run(client.clone(), &spec, &counters);
-    let (done, last_moved) = tokio::try_join!(placing, follow(&client, u64::from(spec.orders), stage))?;
+    let (done, last_moved) =
+        tokio::try_join!(placing, follow(&client, u64::from(spec.orders), stage))?;
 
     let after = stage.host.metrics().await?;
     let mut report = Report::collect(&client, stage.gateway.ledger()).await?;
     report.add(rest_check(&after));
-    let took = last_moved.saturating_duration_since(done.begun).max(done.took);
+    let took = last_moved
+        .saturating_duration_since(done.begun)
+        .max(done.took);
     let handlers = rates(&before, &after, took);
     Ok(Outcome {
         report,
@@ -117,9 +124,17 @@ async fn follow(
         let now = Instant::now();
         let samples = samples.unwrap_or_default();
         let handlers = rates(&last.1, &samples, now.duration_since(last.0));
-        let known = samples.has("wharf_unsettled").then(|| unsettled(&samples));
+        let known = unsettled(&samples);
         last = (now, samples);
-        screen.show(&Frame { elapsed: begun.elapsed(), orders, tally, handlers }, now);
+        screen.show(
+            &Frame {
+                elapsed: begun.elapsed(),
+                orders,
+                tally,
+                handlers,
+            },
+            now,
+        );
         if settling.see(tally, known, now).is_some() {
             return Ok(settling.moved().unwrap_or(now));
         }
@@ -128,21 +143,27 @@ async fn follow(
 
 /// What the host itself says that it still has to do.
 fn rest_check(samples: &Samples) -> Check {
-    const GAUGE: &str = "wharf_unsettled";
+    let Some(total) = unsettled(samples) else {
+        return Check::new(
+            "at rest",
+            "unknown".into(),
+            vec!["the host does not say".into()],
+        );
+    };
     let mut offenders = Vec::new();
-    for handler in samples.values(GAUGE, "handler") {
-        for state in samples.values(GAUGE, "state") {
-            let count = samples.sum(GAUGE, &[("handler", &handler), ("state", &state)]);
+    for handler in samples.values(UNSETTLED, "handler") {
+        for state in samples.values(UNSETTLED, "state") {
+            let count = samples.sum(UNSETTLED, &[("handler", &handler), ("state", &state)]);
             if count > 0.0 {
                 offenders.push(format!("{handler}: {count} {state}"));
             }
         }
     }
-    if !samples.has(GAUGE) {
-        offenders.push("the host does not say".into());
-    }
-    let says = format!("{} events held, waiting or dead", unsettled(samples));
-    Check::new("at rest", says, offenders)
+    Check::new(
+        "at rest",
+        format!("{total} events held, waiting or dead"),
+        offenders,
+    )
 }
 
 fn print(outcome: &Outcome, output: Output) {
@@ -153,9 +174,14 @@ fn print(outcome: &Outcome, output: Output) {
 }
 
 /// Says what there is to look at, and waits.
-async fn hold(stage: &Stage, signals: &mut Signals) {
+async fn hold(args: &DemoArgs, stage: &Stage, signals: &mut Signals) {
     let (host, gateway, nats) = (stage.host.url(), stage.gateway.url(), stage.nats.url());
     let folder = stage.folder.path().display();
+    let order = args
+        .spec()
+        .orders()
+        .next()
+        .map_or("ORDER".into(), |order| order.id);
     eprintln!(
         "Everything stays up until Ctrl-C.
 
@@ -165,7 +191,7 @@ async fn hold(stage: &Stage, signals: &mut Signals) {
   logs      {folder}
 
 Next:
-  wharf entity show order ORD-1 --config {folder}/wharf.toml
+  wharf entity show order {order} --config {folder}/wharf.toml
   curl -X PUT {gateway}/control -H 'content-type: application/json' -d '{{\"down_ms\": 20000}}'"
     );
     signals.interrupted().await;

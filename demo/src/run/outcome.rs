@@ -38,8 +38,18 @@ pub struct HandlerTotals {
 impl From<HandlerRate> for HandlerTotals {
     fn from(rate: HandlerRate) -> Self {
         let ms = |seconds: Option<f64>| seconds.map(|seconds| seconds * 1_000.0);
-        let HandlerRate { name, per_second, p50, p99 } = rate;
-        Self { name, events_per_second: per_second, p50_ms: ms(p50), p99_ms: ms(p99) }
+        let HandlerRate {
+            name,
+            per_second,
+            p50,
+            p99,
+        } = rate;
+        Self {
+            name,
+            events_per_second: per_second,
+            p50_ms: ms(p50),
+            p99_ms: ms(p99),
+        }
     }
 }
 
@@ -68,7 +78,11 @@ impl fmt::Display for Outcome {
         for handler in &self.handlers {
             let (p50, p99) = (ms(handler.p50_ms), ms(handler.p99_ms));
             let rate = handler.events_per_second;
-            writeln!(out, "  {:<14} {rate:>8.0}/s   p50 {p50:>9}   p99 {p99:>9}", handler.name)?;
+            writeln!(
+                out,
+                "  {:<14} {rate:>8.0}/s   p50 {p50:>9}   p99 {p99:>9}",
+                handler.name
+            )?;
         }
         match &self.host_memory {
             Some(memory) => writeln!(
@@ -84,5 +98,9 @@ impl fmt::Display for Outcome {
 
 /// Events a second, safe for no time at all.
 pub fn per_second(count: f64, time: Duration) -> f64 {
-    if time.is_zero() { 0.0 } else { count / time.as_secs_f64() }
+    if time.is_zero() {
+        0.0
+    } else {
+        count / time.as_secs_f64()
+    }
 }

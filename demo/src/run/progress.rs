@@ -25,9 +25,8 @@ pub struct HandlerRate {
 
 /// Compares two scrapes that lie `apart`.
 pub fn rates(before: &Samples, now: &Samples, apart: Duration) -> Vec<HandlerRate> {
-    let events = |samples: &Samples, name: &str| {
-        samples.sum("wharf_events_total", &[("handler", name)])
-    };
+    let events =
+        |samples: &Samples, name: &str| samples.sum("wharf_events_total", &[("handler", name)]);
     let times = |samples: &Samples, name: &str| {
         samples.histogram("wharf_event_duration_seconds", &[("handler", name)])
     };
@@ -36,7 +35,12 @@ pub fn rates(before: &Samples, now: &Samples, apart: Duration) -> Vec<HandlerRat
         let since = times(now, &name).since(&times(before, &name));
         let count = (events(now, &name) - events(before, &name)).max(0.0);
         let per_second = count / apart.as_secs_f64().max(f64::EPSILON);
-        HandlerRate { per_second, p50: since.quantile(0.5), p99: since.quantile(0.99), name }
+        HandlerRate {
+            per_second,
+            p50: since.quantile(0.5),
+            p99: since.quantile(0.99),
+            name,
+        }
     };
     handlers.map(rate).collect()
 }
@@ -96,7 +100,11 @@ pub struct Screen {
 impl Screen {
     pub fn new() -> Self {
         let terminal = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Self { terminal, drawn_lines: 0, last_line: None }
+        Self {
+            terminal,
+            drawn_lines: 0,
+            last_line: None,
+        }
     }
 
     /// Shows a frame, unless it is too early for the next line.
@@ -107,7 +115,10 @@ impl Screen {
             self.drawn_lines = block.lines().count();
             over + &block
         } else {
-            if self.last_line.is_some_and(|last| now.duration_since(last) < LINE_EVERY) {
+            if self
+                .last_line
+                .is_some_and(|last| now.duration_since(last) < LINE_EVERY)
+            {
                 return;
             }
             self.last_line = Some(now);
@@ -148,12 +159,28 @@ mod tests {
              wharf_event_duration_seconds_bucket{handler=\"order\",le=\"0.002\"} 100\n\
              wharf_event_duration_seconds_bucket{handler=\"order\",le=\"+Inf\"} 100\n",
         );
-        let tally = Tally { placed: 30, confirmed: 20, rejected: 4, ..Tally::default() };
+        let tally = Tally {
+            placed: 30,
+            confirmed: 20,
+            rejected: 4,
+            ..Tally::default()
+        };
         let handlers = rates(&before, &now, Duration::from_millis(500));
-        let frame = Frame { elapsed: Duration::from_secs(3), orders: 100, tally, handlers };
+        let frame = Frame {
+            elapsed: Duration::from_secs(3),
+            orders: 100,
+            tally,
+            handlers,
+        };
         let block = frame.block();
-        assert!(block.contains("placed 30/100  confirmed 20  rejected 4  in flight 6"), "{block}");
-        assert!(block.contains("200/s   p50    1.0 ms   p99    2.0 ms"), "{block}");
+        assert!(
+            block.contains("placed 30/100  confirmed 20  rejected 4  in flight 6"),
+            "{block}"
+        );
+        assert!(
+            block.contains("200/s   p50    1.0 ms   p99    2.0 ms"),
+            "{block}"
+        );
         assert!(!frame.line().contains("cancelled"));
     }
 }

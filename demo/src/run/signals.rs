@@ -15,7 +15,10 @@ impl Signals {
     /// [`Error::Io`] when the system refuses.
     pub fn listen() -> Result<Self, Error> {
         let on = |kind| signal(kind).map_err(Error::io("listening for signals"));
-        Ok(Self { interrupt: on(SignalKind::interrupt())?, terminate: on(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: on(SignalKind::interrupt())?,
+            terminate: on(SignalKind::terminate())?,
+        })
     }
 
     /// Returns at the next of either.

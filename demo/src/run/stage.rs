@@ -1,13 +1,13 @@
 //! Everything that a demo runs, set up in order and struck in reverse.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use tokio::process::Command;
 
 use super::folder::Folder;
+use super::place::Place;
 use super::signals::Signals;
 use crate::args::{DemoArgs, Ports};
 use crate::process::{
@@ -28,35 +28,6 @@ pub struct Stage {
     pub folder: Folder,
 }
 
-/// The two files that tell a host where it is.
-#[derive(Debug, Clone)]
-pub struct Place {
-    pub config: PathBuf,
-    pub needs: PathBuf,
-}
-
-impl Place {
-    /// Writes `wharf.toml` and `needs.toml` for a shop on this machine.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn write(
-        folder: &Path,
-        nats_url: &str,
-        listen: SocketAddr,
-        gateway_url: &str,
-    ) -> Result<Self, Error> {
-        let write = |name: &str, text: String| {
-            let path = folder.join(name);
-            let doing = format!("writing {}", path.display());
-            std::fs::write(&path, text).map(|()| path).map_err(Error::io(doing))
-        };
-        let config = write("wharf.toml", wharf_toml(nats_url, listen))?;
-        let needs = write("needs.toml", needs_toml(gateway_url))?;
-        Ok(Self { config, needs })
-    }
-}
-
 impl Stage {
     /// Starts everything; what has been started dies with an error.
     ///
@@ -66,26 +37,33 @@ impl Stage {
     pub async fn set(args: &DemoArgs, say: impl Fn(&str)) -> Result<Self, Error> {
         let ports = args.ports();
         require_ports(ports)?;
-        let bundles = args.bundles.canonicalize().map_err(|_| Error::Missing {
-            what: args.bundles.display().to_string(),
+        let handlers = args.handlers.canonicalize().map_err(|_| Error::Missing {
+            what: args.handlers.display().to_string(),
             remedy: "build the handlers first: ./just handlers",
         })?;
         let program = std::env::current_exe().map_err(Error::io("finding this program"))?;
         let folder = Folder::fresh(&args.data)?;
 
-        say(&format!("nats-server on port {}, store in {}", ports.nats, folder.path().display()));
-        let options = NatsOptions { port: Some(ports.nats), ..NatsOptions::in_folder(folder.path()) };
+        say(&format!(
+            "nats-server on port {}, store in {}",
+            ports.nats,
+            folder.path().display()
+        ));
+        let options = NatsOptions {
+            port: Some(ports.nats),
+            ..NatsOptions::in_folder(folder.path())
+        };
         let nats = NatsServer::start(options).await?;
         let gateway = Gateway::start(loopback(ports.gateway), args.seed, args.modes()).await?;
         say(&format!("payment and mail gateways on {}", gateway.url()));
 
         let listen = loopback(ports.http);
         let place = Place::write(folder.path(), &nats.url(), listen, &gateway.url())?;
-        provision(&program, &bundles, &place).await?;
+        provision(&program, &handlers, &place).await?;
         say("starting the host");
         let mut host = HostProcess::start(&HostOptions {
             program,
-            handlers: bundles,
+            handlers,
             config: place.config,
             needs: place.needs,
             listen,
@@ -93,8 +71,17 @@ impl Stage {
             env: Vec::new(),
         })?;
         let waited = host.wait_ready(HOST_READY_WITHIN).await?;
-        say(&format!("host on {}, ready after {:.1} s", host.url(), waited.as_secs_f64()));
-        Ok(Self { nats, gateway, host, folder })
+        say(&format!(
+            "host on {}, ready after {:.1} s",
+            host.url(),
+            waited.as_secs_f64()
+        ));
+        Ok(Self {
+            nats,
+            gateway,
+            host,
+            folder,
+        })
     }
 
     /// Drains the host, then stops the server. Another signal hurries the host.
@@ -118,13 +105,18 @@ impl Stage {
     }
 }
 
-/// Makes on the broker what the handlers in `bundles` need, as an operator does.
+/// Makes on the broker what the bundles in `handlers` need, as an operator does.
 ///
 /// # Errors
 /// [`Error::Provision`] with what the command said.
-pub async fn provision(program: &Path, bundles: &Path, place: &Place) -> Result<(), Error> {
+pub async fn provision(program: &Path, handlers: &Path, place: &Place) -> Result<(), Error> {
     let mut command = Command::new(program);
-    command.arg("provision").arg("--handlers").arg(bundles).arg("--config").arg(&place.config);
+    command
+        .arg("provision")
+        .arg("--handlers")
+        .arg(handlers)
+        .arg("--config")
+        .arg(&place.config);
     plain_environment(&mut command);
     let output = command.kill_on_drop(true).output().await;
     let output = output.map_err(Error::io("running `wharf provision`"))?;
@@ -133,43 +125,14 @@ pub async fn provision(program: &Path, bundles: &Path, place: &Place) -> Result<
     }
     let text = [output.stdout, output.stderr].concat();
     let output_text = String::from_utf8_lossy(&text).trim().to_owned();
-    Err(Error::Provision { status: output.status, output: output_text })
+    Err(Error::Provision {
+        status: output.status,
+        output: output_text,
+    })
 }
 
 fn require_ports(ports: Ports) -> Result<(), Error> {
     require_free(ports.nats, "nats-server", "--nats-port")?;
     require_free(ports.http, "the host", "--http-port")?;
     require_free(ports.gateway, "the gateways", "--gateway-port")
-}
-
-fn wharf_toml(nats_url: &str, listen: SocketAddr) -> String {
-    format!(
-        r#"# Written by `wharf demo`.
-[nats]
-url = ["{nats_url}"]
-
-[streams.SHOP]
-subjects = ["shop.{{aggregate}}.{{id}}.>"]
-max_bytes = "4GiB"
-
-[streams.AUDIT]
-subjects = ["audit.>"]
-max_bytes = "4GiB"
-
-[host]
-listen = "{listen}"
-"#
-    )
-}
-
-fn needs_toml(gateway_url: &str) -> String {
-    format!(
-        r#"# Written by `wharf demo`.
-[needs.gateway]
-url = "{gateway_url}"
-
-[needs.mail]
-url = "{gateway_url}"
-"#
-    )
 }

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use async_nats::Client;
 
+use crate::Error;
 use crate::gateway::Gateway;
 use crate::metrics::Samples;
 use crate::process::HostProcess;
 use crate::shop::{AUDIT_STREAM, Final, STREAM};
 use crate::stream::Stream;
-use crate::Error;
 
 const POLL: Duration = Duration::from_millis(200);
 
@@ -44,7 +44,11 @@ pub struct Watcher<'a> {
 impl<'a> Watcher<'a> {
     pub fn new(client: &Client, gateway: &'a Gateway) -> Self {
         let stream = |name| Stream::new(client.clone(), name);
-        Self { shop: stream(STREAM), audit: stream(AUDIT_STREAM), gateway }
+        Self {
+            shop: stream(STREAM),
+            audit: stream(AUDIT_STREAM),
+            gateway,
+        }
     }
 
     /// # Errors
@@ -79,7 +83,11 @@ impl<'a> Watcher<'a> {
         let mut settling = Settling::new(orders, patience);
         loop {
             let unsettled = match host {
-                Some(host) => host.metrics().await.ok().map(|samples| unsettled(&samples)),
+                Some(host) => host
+                    .metrics()
+                    .await
+                    .ok()
+                    .and_then(|samples| unsettled(&samples)),
                 None => Some(0),
             };
             if let Ok(tally) = self.tally().await
@@ -95,9 +103,15 @@ impl<'a> Watcher<'a> {
     }
 }
 
+/// The host's gauge of events that do not move, by `handler` and `state`.
+pub const UNSETTLED: &str = "wharf_unsettled";
+
 /// Everything that a host has taken on and not settled, whatever the state.
-pub fn unsettled(samples: &Samples) -> u64 {
-    samples.sum("wharf_unsettled", &[]) as u64
+/// None when it does not say.
+pub fn unsettled(samples: &Samples) -> Option<u64> {
+    samples
+        .has(UNSETTLED)
+        .then(|| samples.count(UNSETTLED, &[]))
 }
 
 /// How a shop came to rest.
@@ -119,7 +133,12 @@ pub struct Settling {
 
 impl Settling {
     pub fn new(orders: u64, patience: Duration) -> Self {
-        Self { orders, patience, last: Tally::default(), moved: None }
+        Self {
+            orders,
+            patience,
+            last: Tally::default(),
+            moved: None,
+        }
     }
 
     /// When anything last moved.
@@ -139,7 +158,11 @@ impl Settling {
             && tally.mails >= tally.ended()
             && tally.links >= tally.events
             && unsettled == Some(0);
-        if complete { Some(Rest::Done(tally)) } else { self.stalled(now) }
+        if complete {
+            Some(Rest::Done(tally))
+        } else {
+            self.stalled(now)
+        }
     }
 
     /// Whether nothing has moved for too long.
@@ -173,7 +196,10 @@ mod tests {
     fn a_shop_is_done_when_it_looks_complete_twice() {
         let (mut settling, begin) = (Settling::new(2, PATIENCE), Instant::now());
         assert_eq!(settling.see(DONE, Some(0), begin), None);
-        assert_eq!(settling.see(DONE, Some(0), begin + seconds(1)), Some(Rest::Done(DONE)));
+        assert_eq!(
+            settling.see(DONE, Some(0), begin + seconds(1)),
+            Some(Rest::Done(DONE))
+        );
         assert_eq!(settling.moved(), Some(begin));
     }
 
@@ -182,7 +208,14 @@ mod tests {
         let cases = [
             (Tally { mails: 1, ..DONE }, Some(0)),
             (Tally { links: 8, ..DONE }, Some(0)),
-            (Tally { rejected: 0, mails: 1, ..DONE }, Some(0)),
+            (
+                Tally {
+                    rejected: 0,
+                    mails: 1,
+                    ..DONE
+                },
+                Some(0),
+            ),
             (DONE, Some(1)),
             (DONE, None),
         ];
@@ -191,7 +224,11 @@ mod tests {
             assert_eq!(settling.see(tally, unsettled, begin), None);
             assert_eq!(settling.see(tally, unsettled, begin + seconds(9)), None);
             let stalled = settling.see(tally, unsettled, begin + seconds(11));
-            assert_eq!(stalled, Some(Rest::Stalled(tally)), "{tally:?} {unsettled:?}");
+            assert_eq!(
+                stalled,
+                Some(Rest::Stalled(tally)),
+                "{tally:?} {unsettled:?}"
+            );
         }
     }
 
@@ -201,6 +238,9 @@ mod tests {
         assert_eq!(settling.see(Tally::default(), Some(0), begin), None);
         assert_eq!(settling.see(DONE, Some(0), begin + seconds(9)), None);
         assert_eq!(settling.see(DONE, Some(0), begin + seconds(18)), None);
-        assert_eq!(settling.stalled(begin + seconds(20)), Some(Rest::Stalled(DONE)));
+        assert_eq!(
+            settling.stalled(begin + seconds(20)),
+            Some(Rest::Stalled(DONE))
+        );
     }
 }

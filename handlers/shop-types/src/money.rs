@@ -34,14 +34,23 @@ impl Money {
         if amount > Self::AMOUNT_MAX {
             return Err(MoneyError::Amount);
         }
-        Ok(Self { amount, currency: currency.to_owned() })
+        Ok(Self {
+            amount,
+            currency: currency.to_owned(),
+        })
     }
 }
 
 /// As in `12.34 EUR`; two decimals whatever the currency has.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:02} {}", self.amount / 100, self.amount % 100, self.currency)
+        write!(
+            f,
+            "{}.{:02} {}",
+            self.amount / 100,
+            self.amount % 100,
+            self.currency
+        )
     }
 }
 
@@ -51,11 +60,24 @@ mod tests {
 
     #[test]
     fn money_is_three_letters_and_an_exact_amount() {
-        assert_eq!(Money::new(1234, "EUR").map(|money| money.to_string()), Ok("12.34 EUR".to_owned()));
-        assert_eq!(Money::new(5, "EUR").map(|money| money.to_string()), Ok("0.05 EUR".to_owned()));
+        assert_eq!(
+            Money::new(1234, "EUR").map(|money| money.to_string()),
+            Ok("12.34 EUR".to_owned())
+        );
+        assert_eq!(
+            Money::new(5, "EUR").map(|money| money.to_string()),
+            Ok("0.05 EUR".to_owned())
+        );
         for currency in ["", "EU", "EURO", "eur", "E1R", "ÄÖ"] {
-            assert_eq!(Money::new(1, currency), Err(MoneyError::Currency), "{currency}");
+            assert_eq!(
+                Money::new(1, currency),
+                Err(MoneyError::Currency),
+                "{currency}"
+            );
         }
-        assert_eq!(Money::new(Money::AMOUNT_MAX + 1, "EUR"), Err(MoneyError::Amount));
+        assert_eq!(
+            Money::new(Money::AMOUNT_MAX + 1, "EUR"),
+            Err(MoneyError::Amount)
+        );
     }
 }

@@ -5,7 +5,10 @@
 
 use prost::Message;
 
+use sha2::{Digest, Sha256};
+
 use crate::event::Position;
+use crate::manifest::Subscription;
 
 /// The format that this version writes.
 pub const FORMAT: u8 = 1;
@@ -102,6 +105,24 @@ pub fn claim(seen: &Checkpoint, generation: &[u8], unchanged_ms: u64, lease_ms: 
         return Claim::Take;
     }
     Claim::Wait { ms: lease_ms - unchanged_ms }
+}
+
+/// What a subscription generation is known by: the subjects and the key rules,
+/// in order. Types are left out: an event whose type is not listed is settled
+/// all the same.
+pub fn generation(on: &[Subscription]) -> Vec<u8> {
+    let mut hasher = Sha256::new();
+    let mut part = |text: &str| {
+        hasher.update((text.len() as u64).to_be_bytes());
+        hasher.update(text);
+    };
+    for subscription in on {
+        part("on");
+        subscription.subjects.iter().for_each(|subject| part(&subject.to_string()));
+        part("key");
+        part(&subscription.key.as_ref().map(ToString::to_string).unwrap_or_default());
+    }
+    hasher.finalize()[..16].to_vec()
 }
 
 pub fn tenure(since_renewal_ms: u64, lease_ms: u64) -> Tenure {

@@ -59,7 +59,9 @@ pub fn check(files: Files<'_>, broker: &Broker) -> Vec<Problem> {
     if let Some(place) = files.place {
         problems.extend(readers(files.manifests, place));
     }
-    problems.sort_by(|a, b| (&a.file, a.line, a.column, a.code).cmp(&(&b.file, b.line, b.column, b.code)));
+    problems.sort_by(|a, b| {
+        (&a.file, a.line, a.column, a.code).cmp(&(&b.file, b.line, b.column, b.code))
+    });
     problems
 }
 
@@ -71,9 +73,17 @@ fn duplicate_names(manifests: &[Located<Manifest>]) -> Vec<Problem> {
         match seen.get(name) {
             Some(first) => {
                 let Mark { line, .. } = first.nearest(&["name"]);
-                let message = format!("`{name}` is also the name of the handler in {}:{line}", first.file);
+                let message = format!(
+                    "`{name}` is also the name of the handler in {}:{line}",
+                    first.file
+                );
                 let remedy = "give the newer one another name; state and dedup belong to the name";
-                problems.push(manifest.problem(&["name"], Code::DuplicateHandler, message, remedy.to_owned()));
+                problems.push(manifest.problem(
+                    &["name"],
+                    Code::DuplicateHandler,
+                    message,
+                    remedy.to_owned(),
+                ));
             }
             None => drop(seen.insert(name, manifest)),
         }
@@ -87,38 +97,79 @@ fn streams(manifest: &Located<Manifest>, place: &Place, problems: &mut Vec<Probl
         Some(stream) => subscriptions(manifest, stream, problems),
         None => {
             let message = format!("there is no stream `{name}` in this place");
-            let remedy = format!("add [streams.{name}] to wharf.toml, or name {}", one_of(place.streams.keys()));
+            let remedy = format!(
+                "add [streams.{name}] to wharf.toml, or name {}",
+                one_of(place.streams.keys())
+            );
             problems.push(manifest.problem(&["stream"], Code::UnknownStream, message, remedy));
         }
     }
     for (event_type, template) in &manifest.value.emits {
         let pattern = template.pattern();
-        if place.streams.values().filter(|stream| covers(stream, &pattern)).count() != 1 {
+        if place
+            .streams
+            .values()
+            .filter(|stream| covers(stream, &pattern))
+            .count()
+            != 1
+        {
             let message = format!("`{template}` is not held by exactly one stream");
             let remedy = uncovered_remedy(place, &pattern);
-            problems.push(manifest.problem(&["emits", event_type], Code::UncoveredEmission, message, remedy));
+            problems.push(manifest.problem(
+                &["emits", event_type],
+                Code::UncoveredEmission,
+                message,
+                remedy,
+            ));
         }
     }
 }
 
 fn subscriptions(manifest: &Located<Manifest>, stream: &Stream, problems: &mut Vec<Problem>) {
     for (on, subscription) in manifest.value.on.iter().enumerate() {
-        for (at, pattern) in subscription.subjects.iter().enumerate().filter(|(_, p)| !covers(stream, p)) {
+        for (at, pattern) in subscription
+            .subjects
+            .iter()
+            .enumerate()
+            .filter(|(_, p)| !covers(stream, p))
+        {
             let path = ["on", &on.to_string(), "subjects", &at.to_string()];
-            let message = format!("`{pattern}` is not held by stream `{}`", manifest.value.stream);
-            let remedy = format!("the stream holds {}; narrow the pattern, or widen the stream", one_of(&stream.subjects));
+            let message = format!(
+                "`{pattern}` is not held by stream `{}`",
+                manifest.value.stream
+            );
+            let remedy = format!(
+                "the stream holds {}; narrow the pattern, or widen the stream",
+                one_of(&stream.subjects)
+            );
             problems.push(manifest.problem(&path, Code::UncoveredSubscription, message, remedy));
         }
     }
 }
 
 fn uncovered_remedy(place: &Place, pattern: &Pattern) -> String {
-    let meets = |stream: &Stream| stream.subjects.iter().any(|subject| subject.overlaps(pattern));
-    let partly: Vec<&String> = place.streams.iter().filter(|(_, s)| meets(s)).map(|(name, _)| name).collect();
+    let meets = |stream: &Stream| {
+        stream
+            .subjects
+            .iter()
+            .any(|subject| subject.overlaps(pattern))
+    };
+    let partly: Vec<&String> = place
+        .streams
+        .iter()
+        .filter(|(_, s)| meets(s))
+        .map(|(name, _)| name)
+        .collect();
     if partly.is_empty() {
-        format!("add `{}` to a stream of wharf.toml, or change the subject", pattern.filter())
+        format!(
+            "add `{}` to a stream of wharf.toml, or change the subject",
+            pattern.filter()
+        )
     } else {
-        format!("{} holds some of its subjects only; widen it, or change the subject", one_of(partly))
+        format!(
+            "{} holds some of its subjects only; widen it, or change the subject",
+            one_of(partly)
+        )
     }
 }
 
@@ -132,7 +183,8 @@ fn addresses(manifest: &Located<Manifest>, needs: &Needs, problems: &mut Vec<Pro
         };
         let credential = need.auth.as_ref().map(|auth| &auth.header);
         if policy.idempotency_header.is_some() && policy.idempotency_header.as_ref() == credential {
-            let message = format!("`needs.{name}.idempotency_header` is the header of the need's credential");
+            let message =
+                format!("`needs.{name}.idempotency_header` is the header of the need's credential");
             let remedy = "name the header that the need reads idempotency keys from".to_owned();
             let path = ["needs", name, "idempotency_header"];
             problems.push(manifest.problem(&path, Code::Contradiction, message, remedy));
@@ -146,34 +198,66 @@ fn own_emissions(manifest: &Located<Manifest>, problems: &mut Vec<Problem>) {
     for (event_type, template) in &manifest.value.emits {
         let pattern = template.pattern();
         let read = manifest.value.on.iter().any(|subscription| {
-            let listed = subscription.types.as_ref().is_none_or(|types| types.contains(event_type));
-            listed && subscription.subjects.iter().any(|subject| subject.overlaps(&pattern))
+            let listed = subscription
+                .types
+                .as_ref()
+                .is_none_or(|types| types.contains(event_type));
+            listed
+                && subscription
+                    .subjects
+                    .iter()
+                    .any(|subject| subject.overlaps(&pattern))
         });
         if read {
             let message = format!("the handler reads `{event_type}`, which it emits");
-            let remedy = "see that every chain ends; `limits.hops` cuts one that does not".to_owned();
-            problems.push(manifest.problem(&["emits", event_type], Code::SelfEmission, message, remedy));
+            let remedy =
+                "see that every chain ends; `limits.hops` cuts one that does not".to_owned();
+            problems.push(manifest.problem(
+                &["emits", event_type],
+                Code::SelfEmission,
+                message,
+                remedy,
+            ));
         }
     }
 }
 
 fn record_size(manifest: &Located<Manifest>, broker: &Broker) -> Option<Problem> {
     let limits = &manifest.value.limits;
-    let state = if manifest.value.state.is_some() { limits.state_bytes } else { 0 };
-    let emissions = if manifest.value.emits.is_empty() { 0 } else { limits.emit_bytes };
-    let room = broker.max_payload_bytes?.saturating_sub(RECORD_HEADROOM_BYTES);
+    let state = if manifest.value.state.is_some() {
+        limits.state_bytes
+    } else {
+        0
+    };
+    let emissions = if manifest.value.emits.is_empty() {
+        0
+    } else {
+        limits.emit_bytes
+    };
+    let room = broker
+        .max_payload_bytes?
+        .saturating_sub(RECORD_HEADROOM_BYTES);
     if state + emissions <= room {
         return None;
     }
     let message = format!(
-        "state ({}) and emissions ({}) do not fit into one message of the broker, which has room for {}",
+        "state ({}) and emissions ({}) do not fit into one message: the broker leaves {}",
         format_size(state),
         format_size(emissions),
         format_size(room)
     );
     let remedy = "lower limits.state_bytes or limits.emit_bytes, or raise the broker's max_payload";
-    let key = if manifest.place(&["limits", "state_bytes"]).is_some() { "state_bytes" } else { "emit_bytes" };
-    Some(manifest.problem(&["limits", key], Code::RecordTooLarge, message, remedy.to_owned()))
+    let key = if manifest.place(&["limits", "state_bytes"]).is_some() {
+        "state_bytes"
+    } else {
+        "emit_bytes"
+    };
+    Some(manifest.problem(
+        &["limits", key],
+        Code::RecordTooLarge,
+        message,
+        remedy.to_owned(),
+    ))
 }
 
 fn begun(manifest: &Located<Manifest>, broker: &Broker) -> Option<Problem> {
@@ -181,7 +265,10 @@ fn begun(manifest: &Located<Manifest>, broker: &Broker) -> Option<Problem> {
     if !set || !broker.begun.contains(&manifest.value.name) {
         return None;
     }
-    let message = format!("`start` is ignored: `{}` goes on where it is", manifest.value.name);
+    let message = format!(
+        "`start` is ignored: `{}` goes on where it is",
+        manifest.value.name
+    );
     let remedy = "nothing to do; `start` counts when a handler is deployed for the first time";
     Some(manifest.problem(&["start"], Code::StartIgnored, message, remedy.to_owned()))
 }
@@ -189,11 +276,17 @@ fn begun(manifest: &Located<Manifest>, broker: &Broker) -> Option<Problem> {
 fn readers(manifests: &[Located<Manifest>], place: &Located<Place>) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (name, stream) in &place.value.streams {
-        let handlers = manifests.iter().filter(|manifest| manifest.value.stream == *name).count() as u64;
+        let handlers = manifests
+            .iter()
+            .filter(|manifest| manifest.value.stream == *name)
+            .count() as u64;
         let consumers = handlers * u64::from(stream.partitions) * CONSUMERS_A_READER;
         if consumers > READERS_MAX {
-            let message = format!("the handlers of stream `{name}` need up to {consumers} consumers");
-            let remedy = format!("at most {READERS_MAX} are safe: split the stream, or lower its partitions");
+            let message =
+                format!("the handlers of stream `{name}` need up to {consumers} consumers");
+            let remedy = format!(
+                "at most {READERS_MAX} are safe: split the stream, or lower its partitions"
+            );
             problems.push(place.problem(&["streams", name], Code::TooManyReaders, message, remedy));
         }
     }
@@ -201,10 +294,17 @@ fn readers(manifests: &[Located<Manifest>], place: &Located<Place>) -> Vec<Probl
 }
 
 fn covers(stream: &Stream, pattern: &Pattern) -> bool {
-    stream.subjects.iter().any(|subject| subject.covers(pattern))
+    stream
+        .subjects
+        .iter()
+        .any(|subject| subject.covers(pattern))
 }
 
 fn one_of(items: impl IntoIterator<Item = impl std::fmt::Display>) -> String {
     let quoted: Vec<String> = items.into_iter().map(|item| format!("`{item}`")).collect();
-    if quoted.is_empty() { "one".to_owned() } else { quoted.join(" or ") }
+    if quoted.is_empty() {
+        "one".to_owned()
+    } else {
+        quoted.join(" or ")
+    }
 }

@@ -1,9 +1,9 @@
 //! A parked event: everything that is needed to look at it and to run it later.
 
+use bytes::Bytes;
 use prost::Message;
 
 use crate::event::Position;
-use crate::record::Attribute;
 
 /// The format that this version writes.
 pub const FORMAT: u8 = 1;
@@ -25,40 +25,39 @@ pub struct Entry {
     pub stored_ns: u64,
     #[prost(string, tag = "6")]
     pub subject: String,
-    #[prost(message, repeated, tag = "7")]
-    pub headers: Vec<Attribute>,
-    /// The header block as it came, when it is not UTF-8.
-    #[prost(bytes = "vec", tag = "8")]
-    pub raw_headers: Vec<u8>,
-    #[prost(bytes = "vec", tag = "9")]
-    pub data: Vec<u8>,
+    /// The header block, from `NATS/1.0` to the empty line; not necessarily
+    /// UTF-8. Empty when there were no headers.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub header_block: Bytes,
+    #[prost(bytes = "bytes", tag = "8")]
+    pub data: Bytes,
     /// `queued`, or why it is dead.
-    #[prost(string, tag = "10")]
+    #[prost(string, tag = "9")]
     pub code: String,
-    #[prost(string, tag = "11")]
+    #[prost(string, tag = "10")]
     pub message: String,
-    #[prost(uint32, tag = "12")]
+    #[prost(uint32, tag = "11")]
     pub transient: u32,
-    #[prost(uint32, tag = "13")]
+    #[prost(uint32, tag = "12")]
     pub guest_faults: u32,
-    #[prost(string, tag = "14")]
+    #[prost(string, tag = "13")]
     pub backtrace: String,
-    #[prost(string, tag = "15")]
+    #[prost(string, tag = "14")]
     pub stderr_tail: String,
-    #[prost(bytes = "vec", tag = "16")]
+    #[prost(bytes = "vec", tag = "15")]
     pub digest: Vec<u8>,
-    #[prost(string, tag = "17")]
+    #[prost(string, tag = "16")]
     pub trace_id: String,
-    #[prost(uint64, tag = "18")]
+    #[prost(uint64, tag = "17")]
     pub first_failure_ms: u64,
-    #[prost(uint64, tag = "19")]
+    #[prost(uint64, tag = "18")]
     pub parked_ms: u64,
-    #[prost(string, tag = "20")]
+    #[prost(string, tag = "19")]
     pub event_id: String,
-    #[prost(string, tag = "21")]
+    #[prost(string, tag = "20")]
     pub event_type: String,
     /// The timer's id, for a dead timer.
-    #[prost(string, tag = "22")]
+    #[prost(string, tag = "21")]
     pub timer_id: String,
 }
 
@@ -107,7 +106,7 @@ mod tests {
 
     #[test]
     fn what_is_parked_comes_back_whole() {
-        let entry = Entry { key: "k".into(), data: vec![0, 255, 1], raw_headers: vec![0xff], ..Entry::default() };
+        let entry = Entry { key: "k".into(), data: Bytes::from_static(&[0, 255, 1]), header_block: Bytes::from_static(&[0xff]), ..Entry::default() };
         assert_eq!(decode(&encode(&entry)), Ok(entry));
         assert_eq!(decode(&[]), Err(Error::Empty));
         assert_eq!(decode(&[3]), Err(Error::Format { found: 3 }));

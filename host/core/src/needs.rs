@@ -15,7 +15,8 @@ use std::time::Duration;
 use crate::config::names::{HEADER, LABEL, SETTING, is_request_header};
 use crate::config::{self, Code, Located, Problem, Table};
 
-pub use url::BaseUrl;
+pub(crate) use url::is_address;
+pub use url::{BaseUrl, UrlError};
 
 /// Needs by name.
 pub type Needs = BTreeMap<String, Need>;
@@ -76,7 +77,9 @@ enum Part {
 pub enum Error {
     #[error("there is no secret `{name}`")]
     MissingSecret { name: String },
-    #[error("with its secrets the value is no header value: visible ASCII only, without line breaks")]
+    #[error(
+        "with its secrets the value is no header value: visible ASCII only, without line breaks"
+    )]
     NotAHeaderValue,
 }
 
@@ -116,7 +119,9 @@ impl Secretive {
         let mut rest = text;
         while let Some((before, behind)) = rest.split_once("${") {
             let (reference, after) = behind.split_once('}')?;
-            let name = reference.strip_prefix("secret:").filter(|name| (SETTING.fits)(name))?;
+            let name = reference
+                .strip_prefix("secret:")
+                .filter(|name| (SETTING.fits)(name))?;
             parts.push(Part::Text(before.to_owned()));
             parts.push(Part::Secret(name.to_owned()));
             rest = after;
@@ -148,7 +153,11 @@ impl Secretive {
                 },
             }
         }
-        if is_header_value(&value) { Ok(value) } else { Err(Error::NotAHeaderValue) }
+        if is_header_value(&value) {
+            Ok(value)
+        } else {
+            Err(Error::NotAHeaderValue)
+        }
     }
 
     fn is_plausible(&self) -> bool {
@@ -165,32 +174,61 @@ fn need(table: &Table<'_>) -> Option<Need> {
     let auth = table.has("auth").then(|| auth(&table.table("auth")));
     let text = table.text("url", 1..=2048)?;
     match BaseUrl::parse(text) {
-        Ok(url) => Some(Need { url, auth: auth.flatten(), max_in_flight }),
+        Ok(url) => Some(Need {
+            url,
+            auth: auth.flatten(),
+            max_in_flight,
+        }),
         Err(error) => {
-            let message = format!("`{}` is no address of a need: {error}", table.path_of("url"));
-            table.problem("url", Code::BadValue, message, "write https://host/path, and nothing behind the path");
+            let message = format!(
+                "`{}` is no address of a need: {error}",
+                table.path_of("url")
+            );
+            table.problem(
+                "url",
+                Code::BadValue,
+                message,
+                "write https://host/path, and nothing behind the path",
+            );
             None
         }
     }
 }
 
 fn auth(table: &Table<'_>) -> Option<Auth> {
-    table.require("header", "write header = \"authorization\", or the header that the need reads");
+    table.require(
+        "header",
+        "write header = \"authorization\", or the header that the need reads",
+    );
     table.require("value", "write value = \"Bearer ${secret:NAME}\"");
     let header = table.name("header", &HEADER).map(str::to_ascii_lowercase);
     if header.as_deref().is_some_and(is_request_header) {
-        let message = format!("`{}` names a header that the host sets itself", table.path_of("header"));
-        table.problem("header", Code::ReservedName, message, "name the header that the need reads credentials from");
+        let message = format!(
+            "`{}` names a header that the host sets itself",
+            table.path_of("header")
+        );
+        table.problem(
+            "header",
+            Code::ReservedName,
+            message,
+            "name the header that the need reads credentials from",
+        );
     }
     let text = table.text("value", 1..=4096)?;
     let Some(value) = Secretive::parse(text).filter(Secretive::is_plausible) else {
         // The value itself is left out of the message: it may hold a secret.
-        let message = format!("`{}` is no header value with secrets", table.path_of("value"));
+        let message = format!(
+            "`{}` is no header value with secrets",
+            table.path_of("value")
+        );
         let remedy = "write visible ASCII, with each secret as ${secret:NAME}";
         table.problem("value", Code::BadValue, message, remedy);
         return None;
     };
-    Some(Auth { header: header?, value })
+    Some(Auth {
+        header: header?,
+        value,
+    })
 }
 
 /// Its values are checked, so that a file is right on the day it is built.
@@ -209,7 +247,10 @@ fn breaker(need: &Table<'_>) {
     for key in ["min_calls", "consecutive", "probes"] {
         table.count(key, 1..=100_000);
     }
-    let message = format!("`{}` does nothing yet: this version has no breaker for needs", table.path());
+    let message = format!(
+        "`{}` does nothing yet: this version has no breaker for needs",
+        table.path()
+    );
     table.problem_here(Code::NotBuiltYet, message, "remove the table");
 }
 
@@ -224,6 +265,8 @@ fn is_header_char(c: char) -> bool {
 impl fmt::Debug for Secretive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.secrets().collect();
-        f.debug_struct("Secretive").field("secrets", &names).finish_non_exhaustive()
+        f.debug_struct("Secretive")
+            .field("secrets", &names)
+            .finish_non_exhaustive()
     }
 }

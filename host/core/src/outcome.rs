@@ -86,6 +86,18 @@ pub enum HostFaultKind {
     Panic,
 }
 
+impl HostFault {
+    /// The broker does not do its part.
+    pub fn broker(message: String) -> Self {
+        Self { kind: HostFaultKind::Broker, message }
+    }
+
+    /// What is stored cannot be used by this version.
+    pub fn record(message: String) -> Self {
+        Self { kind: HostFaultKind::Record, message }
+    }
+}
+
 impl HostFaultKind {
     /// The code that logs and metrics carry.
     pub fn code(self) -> &'static str {

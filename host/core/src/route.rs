@@ -1,5 +1,8 @@
 //! Which entity of a handler an event is of, if it is for the handler at all.
 
+#[cfg(test)]
+mod tests;
+
 use serde_json::Value;
 
 use crate::event::{Event, Undecodable};
@@ -26,13 +29,19 @@ pub enum Route {
 /// ignored whether or not a key could be found.
 pub fn route(manifest: &Manifest, event: &Event) -> Route {
     for (index, subscription) in manifest.on.iter().enumerate() {
-        let found = subscription.subjects.iter().find_map(|pattern| pattern.matches(&event.subject));
+        let found = subscription
+            .subjects
+            .iter()
+            .find_map(|pattern| pattern.matches(&event.subject));
         let Some(captures) = found else { continue };
         if !is_listed(subscription, event) {
             return Route::Ignored;
         }
         return match key_of(manifest, subscription, event, &captures) {
-            Ok(key) => Route::Run { key, subscription: index },
+            Ok(key) => Route::Run {
+                key,
+                subscription: index,
+            },
             Err(reason) => Route::Undecodable(reason),
         };
     }
@@ -53,7 +62,9 @@ fn key_of(
     captures: &Captures<'_, '_>,
 ) -> Result<String, Undecodable> {
     let key = match &subscription.key {
-        Some(KeyRule::Template(template)) => template.key_of(captures).map_err(|error| no_key(error.to_string()))?,
+        Some(KeyRule::Template(template)) => template
+            .key_of(captures)
+            .map_err(|error| no_key(error.to_string()))?,
         Some(KeyRule::Data(pointer)) => from_data(pointer, &event.data)?,
         Some(KeyRule::Header(name)) => only("header", name, &event.headers)?,
         Some(KeyRule::Attribute(name)) => from_attribute(name, event)?,
@@ -67,15 +78,17 @@ fn key_of(
 }
 
 fn from_data(pointer: &Pointer, data: &[u8]) -> Result<String, Undecodable> {
-    let document: Value =
-        serde_json::from_slice(data).map_err(|error| no_key(format!("the data is not JSON: {error}")))?;
+    let document: Value = serde_json::from_slice(data)
+        .map_err(|error| no_key(format!("the data is not JSON: {error}")))?;
     let at = pointer.as_str();
     match document.pointer(at) {
         Some(Value::String(text)) => Ok(text.clone()),
         Some(Value::Number(number)) if number.is_i64() || number.is_u64() => Ok(number.to_string()),
-        Some(Value::Number(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => {
-            Err(no_key(format!("`{at}` in the data is neither a string nor a whole number")))
-        }
+        Some(
+            Value::Number(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_),
+        ) => Err(no_key(format!(
+            "`{at}` in the data is neither a string nor a whole number"
+        ))),
         None => Err(no_key(format!("the data has no `{at}`"))),
     }
 }
@@ -90,12 +103,17 @@ fn from_attribute(name: &str, event: &Event) -> Result<String, Undecodable> {
 
 /// The value under a name; the same value repeated is one.
 fn only(what: &str, name: &str, pairs: &[(String, String)]) -> Result<String, Undecodable> {
-    let mut values = pairs.iter().filter(|(known, _)| known == name).map(|(_, value)| value);
+    let mut values = pairs
+        .iter()
+        .filter(|(known, _)| known == name)
+        .map(|(_, value)| value);
     let Some(first) = values.next() else {
         return Err(no_key(format!("the event has no {what} `{name}`")));
     };
     if values.any(|other| other != first) {
-        return Err(no_key(format!("the {what} `{name}` has more than one value")));
+        return Err(no_key(format!(
+            "the {what} `{name}` has more than one value"
+        )));
     }
     Ok(first.clone())
 }

@@ -19,7 +19,7 @@ use wasmtime_wasi::{
 use wharf_core::contract::Event;
 use wharf_core::outcome::Call;
 
-use crate::component::Settings;
+use crate::component::{Component, Settings};
 use crate::journal::Journal;
 use crate::limiter::Limiter;
 use crate::meter::Meter;
@@ -100,22 +100,16 @@ impl Desk {
 }
 
 impl Context {
-    pub(crate) fn new(
-        settings: Arc<Settings>,
-        seen_labels: Arc<SeenLabels>,
-        desk: Arc<Desk>,
-        scene: Scene,
-        seed: u128,
-    ) -> Self {
+    pub(crate) fn new(component: &Component, desk: Arc<Desk>, scene: Scene, seed: u128) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
         Self {
             wasi: wasi(&desk, seed),
             table,
-            limiter: Limiter::new(settings.limits.memory_bytes),
+            limiter: Limiter::new(component.settings.limits.memory_bytes),
             desk,
-            settings,
-            seen_labels,
+            settings: Arc::clone(&component.settings),
+            seen_labels: Arc::clone(&component.seen_labels),
             scene,
         }
     }

@@ -1,24 +1,21 @@
-//! From the generated types to the contract's, with the bounds of `wit/types`
-//! and of the manifest's `[limits]` checked on the way.
+//! From the generated types to the contract's, bounded on the way.
 //!
-//! What depends on names that the manifest declares (emitted types, timers) is
-//! checked where subjects are known, not here.
+//! Here stand the bounds on how much a guest may hand over. What it means
+//! (names that the manifest declares, keys, subjects, dues) is checked by
+//! `wharf_core::effects`, before the commit.
 
 use wharf_core::contract::{
     Due, Effects, Emission, Failure, Outage, Problem, StateChange, Timer, TimerChange,
 };
+use wharf_core::effects::EMISSION_OVERHEAD;
 use wharf_core::limits::Limits;
 
 use crate::bindings::types as wit;
 use crate::text;
 
-const KEY_BYTES_MAX: usize = 256;
-const TIMER_BYTES_MAX: usize = 4096;
+/// Timer changes of one call: each of an entity's timers, some times over.
 const TIMER_CHANGES_MAX: usize = 64;
 const NAME_BYTES_MAX: usize = 128;
-/// What each emission costs beside its own bytes.
-const EMISSION_OVERHEAD: u64 = 128;
-const TEN_YEARS_MS: u64 = 10 * 366 * 24 * 3_600_000;
 
 /// A bound that effects break; the text names it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,29 +24,13 @@ pub(crate) enum Broken {
     TooManyEmissions { count: usize, max: u32 },
     #[error("the emissions have {bytes} bytes; limits.emit_bytes is {max}")]
     EmitBytes { bytes: u64, max: u64 },
-    #[error("emission {at}: the type has {bytes} bytes; 1 to {NAME_BYTES_MAX} are allowed")]
-    EmissionType { at: usize, bytes: usize },
-    #[error("emission {at}: the key has {bytes} bytes; 1 to {KEY_BYTES_MAX} are allowed")]
-    EmissionKey { at: usize, bytes: usize },
-    #[error("emission {at}: the attribute name {name:?} is not of [a-z0-9]{{1,20}}")]
-    Attribute { at: usize, name: String },
-    #[error("emission {at}: no data, and the content type is JSON or not given")]
-    NoData { at: usize },
     #[error("the state has {bytes} bytes; limits.state_bytes is {max}")]
     StateBytes { bytes: usize, max: u64 },
-    #[error("an empty state was put; use `delete` to remove it")]
-    EmptyState,
     #[error("{count} timer changes; {TIMER_CHANGES_MAX} are allowed")]
     TooManyTimers { count: usize },
-    #[error("a timer's name has {bytes} bytes; 1 to {NAME_BYTES_MAX} are allowed")]
-    TimerName { bytes: usize },
-    #[error("timer {name:?}: its data have {bytes} bytes; {TIMER_BYTES_MAX} are allowed")]
-    TimerData { name: String, bytes: usize },
-    #[error("timer {name:?}: due in more than 10 years")]
-    TimerDue { name: String },
 }
 
-/// Checks effects and makes them the contract's.
+/// Makes effects the contract's, if they are within the limits.
 ///
 /// # Errors
 ///
@@ -68,44 +49,24 @@ pub(crate) fn accept(effects: wit::Effects, limits: &Limits) -> Result<Effects, 
         return Err(Broken::TooManyTimers { count });
     }
     Ok(Effects {
-        emit: effects
-            .emit
-            .into_iter()
-            .enumerate()
-            .map(|(at, emission)| accept_emission(at, emission))
-            .collect::<Result<_, _>>()?,
-        state: accept_state(effects.state, limits)?,
-        timers: effects.timers.into_iter().map(accept_timer).collect::<Result<_, _>>()?,
+        emit: effects.emit.into_iter().map(emission).collect(),
+        state: state(effects.state, limits)?,
+        timers: effects.timers.into_iter().map(timer_change).collect(),
     })
 }
 
 /// A handler's own failure, with its texts bounded.
 pub(crate) fn accept_failure(failure: wit::Failure) -> Failure {
     match failure {
-        wit::Failure::Retry(problem) => Failure::Retry(accept_problem(problem)),
-        wit::Failure::Reject(problem) => Failure::Reject(accept_problem(problem)),
-        wit::Failure::NotReady(problem) => Failure::NotReady(accept_problem(problem)),
+        wit::Failure::Retry(given) => Failure::Retry(problem(given)),
+        wit::Failure::Reject(given) => Failure::Reject(problem(given)),
+        wit::Failure::NotReady(given) => Failure::NotReady(problem(given)),
         wit::Failure::Unavailable(outage) => Failure::Unavailable(Outage {
             need: text::head(&outage.need, NAME_BYTES_MAX).to_owned(),
             message: text::cut(outage.message),
             after_ms: outage.after_ms,
         }),
     }
-}
-
-/// A put state is between 1 byte and the limit, also when `migrate` made it.
-///
-/// # Errors
-///
-/// The bound that it breaks.
-pub(crate) fn check_state(state: &[u8], limits: &Limits) -> Result<(), Broken> {
-    if state.is_empty() {
-        return Err(Broken::EmptyState);
-    }
-    if state.len() as u64 > limits.state_bytes {
-        return Err(Broken::StateBytes { bytes: state.len(), max: limits.state_bytes });
-    }
-    Ok(())
 }
 
 fn emission_bytes(emission: &wit::Emission) -> u64 {
@@ -116,70 +77,42 @@ fn emission_bytes(emission: &wit::Emission) -> u64 {
     (own + attributes.sum::<usize>()) as u64 + EMISSION_OVERHEAD
 }
 
-fn accept_emission(at: usize, emission: wit::Emission) -> Result<Emission, Broken> {
-    let bytes = emission.event_type.len();
-    if bytes == 0 || bytes > NAME_BYTES_MAX {
-        return Err(Broken::EmissionType { at, bytes });
-    }
-    if let Some(bytes) = emission.key.as_ref().map(String::len)
-        && (bytes == 0 || bytes > KEY_BYTES_MAX)
-    {
-        return Err(Broken::EmissionKey { at, bytes });
-    }
-    if let Some((name, _)) = emission.attributes.iter().find(|(name, _)| !is_attribute(name)) {
-        return Err(Broken::Attribute { at, name: text::head(name, NAME_BYTES_MAX).to_owned() });
-    }
-    if emission.data.is_empty() && emission.content_type.as_deref().is_none_or(is_json) {
-        return Err(Broken::NoData { at });
-    }
-    Ok(Emission {
+fn emission(emission: wit::Emission) -> Emission {
+    Emission {
         event_type: emission.event_type,
         key: emission.key,
         content_type: emission.content_type,
         attributes: emission.attributes,
         data: emission.data,
-    })
-}
-
-fn accept_state(state: wit::StateChange, limits: &Limits) -> Result<StateChange, Broken> {
-    Ok(match state {
-        wit::StateChange::Keep => StateChange::Keep,
-        wit::StateChange::Delete => StateChange::Delete,
-        wit::StateChange::Put(bytes) => {
-            check_state(&bytes, limits)?;
-            StateChange::Put(bytes)
-        }
-    })
-}
-
-fn accept_timer(change: wit::TimerChange) -> Result<TimerChange, Broken> {
-    let check_name = |name: &str| match name.len() {
-        1..=NAME_BYTES_MAX => Ok(()),
-        bytes => Err(Broken::TimerName { bytes }),
-    };
-    match change {
-        wit::TimerChange::Cancel(name) => {
-            check_name(&name)?;
-            Ok(TimerChange::Cancel(name))
-        }
-        wit::TimerChange::Set(timer) => {
-            check_name(&timer.name)?;
-            if timer.data.len() > TIMER_BYTES_MAX {
-                return Err(Broken::TimerData { name: timer.name, bytes: timer.data.len() });
-            }
-            let due = match timer.due {
-                wit::Due::AfterMs(ms) if ms > TEN_YEARS_MS => {
-                    return Err(Broken::TimerDue { name: timer.name });
-                }
-                wit::Due::AfterMs(ms) => Due::AfterMs(ms),
-                wit::Due::AtMs(ms) => Due::AtMs(ms),
-            };
-            Ok(TimerChange::Set(Timer { name: timer.name, due, data: timer.data }))
-        }
     }
 }
 
-fn accept_problem(problem: wit::Problem) -> Problem {
+fn state(state: wit::StateChange, limits: &Limits) -> Result<StateChange, Broken> {
+    match state {
+        wit::StateChange::Keep => Ok(StateChange::Keep),
+        wit::StateChange::Delete => Ok(StateChange::Delete),
+        wit::StateChange::Put(bytes) if bytes.len() as u64 > limits.state_bytes => {
+            Err(Broken::StateBytes { bytes: bytes.len(), max: limits.state_bytes })
+        }
+        wit::StateChange::Put(bytes) => Ok(StateChange::Put(bytes)),
+    }
+}
+
+fn timer_change(change: wit::TimerChange) -> TimerChange {
+    match change {
+        wit::TimerChange::Cancel(name) => TimerChange::Cancel(name),
+        wit::TimerChange::Set(timer) => TimerChange::Set(Timer {
+            name: timer.name,
+            due: match timer.due {
+                wit::Due::AfterMs(ms) => Due::AfterMs(ms),
+                wit::Due::AtMs(ms) => Due::AtMs(ms),
+            },
+            data: timer.data,
+        }),
+    }
+}
+
+fn problem(problem: wit::Problem) -> Problem {
     let code = if is_code(&problem.code) { problem.code } else { "other".to_owned() };
     Problem { code, message: text::cut(problem.message), after_ms: problem.after_ms }
 }
@@ -189,15 +122,71 @@ fn is_code(code: &str) -> bool {
     (1..=64).contains(&code.len()) && code.bytes().all(plain)
 }
 
-fn is_attribute(name: &str) -> bool {
-    let plain = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9');
-    (1..=20).contains(&name.len()) && name.bytes().all(plain)
-}
-
-fn is_json(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-    essence == "application/json" || essence.ends_with("+json") || essence.is_empty()
-}
-
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    fn emission() -> wit::Emission {
+        wit::Emission {
+            event_type: "order.placed".into(),
+            key: Some("K".into()),
+            content_type: None,
+            attributes: vec![("partner".into(), "x".into())],
+            data: b"{}".to_vec(),
+        }
+    }
+
+    fn emit(emit: Vec<wit::Emission>) -> wit::Effects {
+        wit::Effects { emit, state: wit::StateChange::Keep, timers: Vec::new() }
+    }
+
+    fn put(bytes: usize) -> wit::Effects {
+        wit::Effects { state: wit::StateChange::Put(vec![1; bytes]), ..emit(Vec::new()) }
+    }
+
+    fn small() -> Limits {
+        Limits { emits: 2, emit_bytes: 400, state_bytes: 10, ..Limits::default() }
+    }
+
+    #[test]
+    fn effects_within_all_bounds_pass_unchanged() {
+        let accepted = accept(emit(vec![emission(), emission()]), &small()).expect("within");
+        assert_eq!(accepted.emit.len(), 2);
+        assert_eq!(accepted.emit[0].data, b"{}");
+        assert_eq!(accept(put(10), &small()).map(|e| e.state), Ok(StateChange::Put(vec![1; 10])));
+    }
+
+    #[test]
+    fn every_bound_on_effects_is_refused_by_its_name() {
+        let large = wit::Emission { data: vec![0; 400], ..emission() };
+        let cancel = wit::TimerChange::Cancel("t".into());
+        let timers = wit::Effects { timers: vec![cancel; 65], ..emit(Vec::new()) };
+        for (effects, expected) in [
+            (emit(vec![emission(); 3]), Broken::TooManyEmissions { count: 3, max: 2 }),
+            (emit(vec![large]), Broken::EmitBytes { bytes: 549, max: 400 }),
+            (put(11), Broken::StateBytes { bytes: 11, max: 10 }),
+            (timers, Broken::TooManyTimers { count: 65 }),
+        ] {
+            assert_eq!(accept(effects, &small()), Err(expected));
+        }
+    }
+
+    #[test]
+    fn codes_outside_the_pattern_become_other_and_long_texts_are_cut() {
+        let long = "x".repeat(65);
+        for (given, kept) in [("unknown-currency", "unknown-currency"), ("", "other"), (&long, "other")]
+        {
+            let problem = wit::Problem {
+                code: given.into(),
+                message: "é".repeat(4096),
+                after_ms: Some(7),
+            };
+            let Failure::Reject(kept_problem) = accept_failure(wit::Failure::Reject(problem)) else {
+                panic!("another failure came out");
+            };
+            assert_eq!(kept_problem.code, kept);
+            assert_eq!(kept_problem.message.len(), 4096);
+            assert_eq!(kept_problem.after_ms, Some(7));
+        }
+    }
+}

@@ -14,13 +14,20 @@ pub(crate) const INSTANCES_MAX: u32 = 200;
 pub(crate) const MEMORIES_MAX: u32 = 8;
 pub(crate) const TABLES_MAX: u32 = 64;
 
+/// A growth that was not granted: what the sum would have been.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    MemoryBytes(usize),
+    TableElements(usize),
+}
+
 /// Adds up what a store holds.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     max_bytes: usize,
     bytes: usize,
     table_elements: usize,
-    refused_bytes: Option<usize>,
+    refused: Option<Refused>,
     /// What the latest granted growth added, to take back when it fails.
     granted: usize,
 }
@@ -31,7 +38,7 @@ impl Limiter {
             max_bytes: usize::try_from(max_bytes).unwrap_or(usize::MAX),
             bytes: 0,
             table_elements: 0,
-            refused_bytes: None,
+            refused: None,
             granted: 0,
         }
     }
@@ -41,14 +48,14 @@ impl Limiter {
         self.bytes
     }
 
-    /// The sum that a refused growth would have reached.
-    pub(crate) fn refused_bytes(&self) -> Option<usize> {
-        self.refused_bytes
+    /// The last growth of the attempt that was not granted.
+    pub(crate) fn refused(&self) -> Option<Refused> {
+        self.refused
     }
 
     /// Forgets a refusal that an earlier attempt survived.
     pub(crate) fn begin(&mut self) {
-        self.refused_bytes = None;
+        self.refused = None;
     }
 }
 
@@ -66,7 +73,7 @@ impl ResourceLimiter for Limiter {
             self.bytes = sum;
             self.granted = growth;
         } else {
-            self.refused_bytes = Some(sum);
+            self.refused = Some(Refused::MemoryBytes(sum));
             self.granted = 0;
         }
         Ok(fits)
@@ -87,6 +94,8 @@ impl ResourceLimiter for Limiter {
         let fits = sum <= TABLE_ELEMENTS_MAX;
         if fits {
             self.table_elements = sum;
+        } else {
+            self.refused = Some(Refused::TableElements(sum));
         }
         Ok(fits)
     }
@@ -119,7 +128,7 @@ mod tests {
         let mut limiter = Limiter::new(3 * PAGE as u64);
         assert!(grow(&mut limiter, 0, 2 * PAGE));
         assert!(!grow(&mut limiter, 0, 2 * PAGE));
-        assert_eq!(limiter.refused_bytes(), Some(4 * PAGE));
+        assert_eq!(limiter.refused(), Some(Refused::MemoryBytes(4 * PAGE)));
         assert!(grow(&mut limiter, 0, PAGE));
         assert_eq!(limiter.bytes(), 3 * PAGE);
     }
@@ -139,5 +148,6 @@ mod tests {
         assert!(grow(60_000));
         assert!(!grow(60_000));
         assert!(grow(40_000));
+        assert_eq!(limiter.refused(), Some(Refused::TableElements(120_000)));
     }
 }

@@ -24,6 +24,7 @@ use stream::{StreamConfig, StreamInfo, StreamPage};
 /// JetStream's numbers for refusals that something follows from.
 pub mod code {
     pub const CONSUMER_NOT_FOUND: u64 = 10014;
+    pub const CLUSTER_NOT_AVAILABLE: u64 = 10008;
     pub const MESSAGE_NOT_FOUND: u64 = 10037;
     pub const NOT_ENABLED_FOR_ACCOUNT: u64 = 10039;
     pub const SEQUENCE_NOT_FOUND: u64 = 10043;
@@ -36,6 +37,11 @@ pub mod code {
     pub const CONSUMER_EXISTS: u64 = 10148;
     pub const REQUIRED_API_LEVEL: u64 = 10185;
 }
+
+/// API level that has a lifetime for each message: nats-server 2.11.
+pub const LEVEL_TTL: u32 = 1;
+/// API level that has message schedules: nats-server 2.12.
+pub const LEVEL_SCHEDULES: u32 = 2;
 
 const REQUIRED_LEVEL: &str = "Nats-Required-Api-Level";
 
@@ -95,6 +101,14 @@ impl Api {
     /// As `call`.
     pub async fn stream(&self, name: &str) -> Result<Option<StreamInfo>, Error> {
         absent(self.call(&format!("STREAM.INFO.{name}"), &Nothing {}).await)
+    }
+
+    /// As `stream`, for a stream that has to be there.
+    ///
+    /// # Errors
+    /// As `call`; without the stream, the broker's own refusal.
+    pub async fn require_stream(&self, name: &str) -> Result<StreamInfo, Error> {
+        self.call(&format!("STREAM.INFO.{name}"), &Nothing {}).await
     }
 
     /// `level`: the API level that has everything `config` asks for.

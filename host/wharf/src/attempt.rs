@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use wharf_core::contract;
-use wharf_core::ids::Identity;
 use wharf_core::judge;
 use wharf_core::record::{Block, Record};
 use wharf_engine::{Attempt, Report, State};
+use wharf_telemetry::metrics::UnsettledState;
 
 use crate::clock;
 use crate::entity::Known;
@@ -54,22 +54,22 @@ pub async fn run(owner: &Owner, work: &Work, known: &Known, waiting: Option<&Blo
         () = owner.leave.cancelled() => return Err(Stopped),
     };
     owner.may_start().await?;
-    let _counted = handler.metrics.in_flight();
+    work.gauge.set(UnsettledState::InFlight);
     let component = handler.component.load_full();
     let block = waiting.or_else(|| known.record().and_then(|record| record.block.as_ref()));
     let event = event(owner, work, block);
     let state = known.record().and_then(|record| record.state.as_ref());
-    let report = component
-        .invoke(Attempt {
-            event: &event,
-            data: &work.event.data,
-            state: state.map(|state| State { bytes: &state.data, version: state.version }),
-            lineage: handler.lineage.as_str(),
-            traceparent: work.event.traceparent.clone(),
-            cancel: owner.cut.clone(),
-        })
-        .await;
-    handler.account(work, &report);
+    let attempt = Attempt {
+        event: Arc::new(event),
+        data: &work.event.data,
+        state: state.map(|state| State { bytes: &state.data, version: state.version }),
+        lineage: handler.lineage_text.clone(),
+        traceparent: work.event.traceparent.clone(),
+        cancel: owner.cut.clone(),
+    };
+    let report = handler.runtime.invoke(&component, attempt).await;
+    work.gauge.set(UnsettledState::Held);
+    handler.account(&report);
     Ok(Trial { tried: Tried::Ran(Box::new(report)), record: known.shared() })
 }
 
@@ -78,8 +78,6 @@ fn event(owner: &Owner, work: &Work, block: Option<&Block>) -> contract::Event {
     let event = &work.event;
     let facts = work.facts();
     let troubled = block.is_some_and(|block| block.event == facts.event);
-    let identity =
-        Identity { lineage: owner.handler.lineage.as_str(), source: &event.source, id: &event.id, key: &work.key };
     contract::Event {
         id: event.id.clone(),
         source: event.source.clone(),
@@ -92,7 +90,7 @@ fn event(owner: &Owner, work: &Work, block: Option<&Block>) -> contract::Event {
         sequence: event.position.sequence,
         attempt: 1 + judge::attempts(block, &facts.event),
         first_try: work.first_seen && !troubled,
-        idempotency_key: identity.idempotency_key(),
+        idempotency_key: owner.handler.identity(work).idempotency_key(),
         correlation_id: event.correlation_id.clone().unwrap_or_else(|| event.id.clone()),
         causation_id: event.causation_id.clone(),
         attributes: owner.handler.attributes(event),

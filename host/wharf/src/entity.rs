@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard};
-use wharf_core::outcome::{HostFault, HostFaultKind};
+use wharf_core::outcome::HostFault;
 use wharf_core::record::{self, Record};
 use wharf_core::{commit, ids};
-use wharf_jetstream::ledger::{CommitOptions, CommitResult, Stored};
+use wharf_jetstream::ledger::{CommitId, CommitOptions, CommitResult, Stored};
 
 use crate::owner::Owner;
 use crate::work::Stopped;
@@ -114,19 +114,19 @@ impl Entity {
         let options = CommitOptions {
             ttl: ttl_ms.map(std::time::Duration::from_millis),
             hold: next.is_held(),
-            commit_id: next.commit_id.as_slice().try_into().unwrap_or_default(),
+            commit_id: CommitId(next.commit_id.as_slice().try_into().unwrap_or_default()),
         };
         let bytes = bytes::Bytes::from(record::encode(&next));
         loop {
             let started = std::time::Instant::now();
             match handler.ledger.commit(&self.token, known.revision, bytes.clone(), &options).await {
                 CommitResult::Committed { revision } => {
-                    handler.metrics.commit_took(started.elapsed());
+                    handler.metrics.commit(started.elapsed());
                     let known = Known { record: Some(Arc::new(next)), revision };
                     state.known = Some(known.clone());
                     return Ok(Write::Written(known));
                 }
-                CommitResult::Lost => {
+                CommitResult::Lost { .. } => {
                     handler.metrics.commit_conflict();
                     forget(&mut state);
                     return Ok(Write::Lost);
@@ -147,7 +147,7 @@ impl Entity {
         state: &mut MutexGuard<'_, State>,
         result: &CommitResult,
     ) -> Result<(), Stopped> {
-        let fault = HostFault { kind: HostFaultKind::Broker, message: format!("commit: {result}") };
+        let fault = HostFault::broker(format!("commit: {result:?}"));
         let waited = owner.pause_after(&fault, FAULT_PAUSE_MS).await;
         if waited.is_err() {
             forget(state);
@@ -157,7 +157,7 @@ impl Entity {
 
     fn decode(&self, stored: Option<Stored>) -> Result<Known, HostFault> {
         let Some(stored) = stored else { return Ok(Known::default()) };
-        let fault = |e: record::Error| HostFault { kind: HostFaultKind::Record, message: e.to_string() };
+        let fault = |e: record::Error| HostFault::record(e.to_string());
         let record = record::decode(&stored.bytes).map_err(fault)?;
         record.check_key(&self.key).map_err(fault)?;
         Ok(Known { record: Some(Arc::new(record)), revision: stored.revision })
@@ -172,5 +172,5 @@ fn forget(state: &mut State) {
 }
 
 fn broker(error: &wharf_jetstream::error::Error) -> HostFault {
-    HostFault { kind: HostFaultKind::Broker, message: error.to_string() }
+    HostFault::broker(error.to_string())
 }

@@ -21,7 +21,7 @@ pub async fn load(owner: &Owner, entity: &Entity) -> Result<Known, Stopped> {
     loop {
         let (known, loaded) = entity.load(owner).await?;
         let Some(record) = known.record() else { return Ok(known) };
-        if loaded == Loaded::Cached || !commit::may_be_unpublished(record, owner.watermark) {
+        if loaded == Loaded::Cached || !commit::may_be_unpublished(record, owner.watermark()) {
             return Ok(known);
         }
         let Some(left) = &record.outbox else { return Ok(known) };
@@ -54,16 +54,25 @@ pub async fn committed(owner: &Owner, entity: &Entity, work: &Work, known: &Know
 /// [`Stopped`] when the lane has to end first.
 pub async fn duplicate(owner: &Owner, entity: &Entity, work: &Work, why: Duplicate) -> Result<Settlement, Stopped> {
     tracing::debug!(handler = owner.handler.name(), event_id = work.event.id, key = work.key, ?why, "duplicate");
-    while let Place::Queue { .. } = work.place {
-        let known = load(owner, entity).await?;
-        let Some(record) = known.record() else { break };
-        let next = owner.handler.change(work, |change| commit::passed(record, change));
-        if let Write::Written(known) = entity.write(owner, &known, next).await? {
-            park::remove_resolved(owner, entity, work, &known).await?;
-            break;
-        }
+    if let Place::Queue { .. } = work.place {
+        pass(owner, entity, work).await?;
     }
     Ok(Settlement::Duplicate)
+}
+
+/// Takes an event that needs no work out of the queue.
+///
+/// # Errors
+/// [`Stopped`] when the lane has to end first.
+pub async fn pass(owner: &Owner, entity: &Entity, work: &Work) -> Result<(), Stopped> {
+    loop {
+        let known = load(owner, entity).await?;
+        let Some(record) = known.record() else { return Ok(()) };
+        let next = owner.handler.change(work, |change| commit::passed(record, change));
+        if let Write::Written(known) = entity.write(owner, &known, next).await? {
+            return park::remove_resolved(owner, entity, work, &known).await;
+        }
+    }
 }
 
 /// An at-least-once handler's success: what it emits has an id of its own, so a

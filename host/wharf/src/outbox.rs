@@ -3,12 +3,16 @@
 //! Emissions of one entity keep their order: one unacknowledged publish at a
 //! time. Different entities publish side by side.
 
+use std::collections::BTreeSet;
+use std::time::Instant;
+
 use wharf_core::commit;
-use wharf_core::outcome::{HostFault, HostFaultKind};
+use wharf_core::outcome::HostFault;
 use wharf_core::record::{Emission, Outbox};
-use wharf_jetstream::catalog::Stored;
+use wharf_jetstream::catalog::lookup;
 use wharf_jetstream::codec::{self, Outgoing};
 use wharf_jetstream::publisher::PublishError;
+use wharf_telemetry::metrics::UnsettledState;
 
 use crate::clock;
 use crate::entity::{Entity, Write};
@@ -25,10 +29,11 @@ const BLOCKED_PAUSE_MS: u64 = 5_000;
 /// # Errors
 /// [`Stopped`] when the lane is cut off; the record still holds the outbox.
 pub async fn publish(owner: &Owner, entity: &Entity, outbox: &Outbox) -> Result<(), Stopped> {
+    let started = Instant::now();
     for emission in &outbox.emissions {
         publish_one(owner, entity, outbox, emission).await?;
     }
-    owner.handler.metrics.emitted(outbox.emissions.len());
+    owner.handler.metrics.published(outbox.emissions.len() as u64, started.elapsed());
     Ok(())
 }
 
@@ -59,8 +64,17 @@ pub async fn publish_again(owner: &Owner, entity: &Entity, outbox: &Outbox) -> R
     Ok(())
 }
 
+enum Stored {
+    Yes,
+    No,
+    Unsure { reason: String },
+}
+
+/// Clocks of two leaders may differ by this much.
+const CLOCKS_APART_MS: u64 = 10_000;
+
 async fn already_stored(owner: &Owner, outbox: &Outbox, emission: &Emission) -> Result<Stored, HostFault> {
-    let Some(destination) = owner.handler.destination(&emission.event_type) else {
+    let Some(destination) = owner.handler.destinations.get(&emission.event_type) else {
         let reason = format!("the manifest no longer lists `{}` under `[emits]`", emission.event_type);
         return Ok(Stored::Unsure { reason });
     };
@@ -68,19 +82,29 @@ async fn already_stored(owner: &Owner, outbox: &Outbox, emission: &Emission) -> 
     if age_ms.saturating_mul(2) < destination.duplicate_window_ms {
         return Ok(Stored::No);
     }
-    let look_up = owner.handler.catalog.look_up(destination, &emission.subject, &emission.id, outbox.committed_ms);
-    look_up.await.map_err(|e| broker(e.to_string()))
+    let ids = BTreeSet::from([emission.id.clone()]);
+    let question = lookup::Question {
+        stream: &destination.stream,
+        subject: &emission.subject,
+        ids: &ids,
+        since_ns: outbox.committed_ms.saturating_sub(CLOCKS_APART_MS).saturating_mul(1_000_000),
+        scan_max: lookup::SCAN_MAX,
+    };
+    let answer = lookup::stored(&owner.handler.api, &question).await;
+    match answer.map_err(|e| HostFault::broker(e.to_string()))? {
+        lookup::Answer::Stored(found) if found.contains(&emission.id) => Ok(Stored::Yes),
+        lookup::Answer::Stored(_) => Ok(Stored::No),
+        lookup::Answer::Unsure(doubt) => Ok(Stored::Unsure { reason: doubt.reason().to_owned() }),
+    }
 }
 
 async fn publish_one(owner: &Owner, entity: &Entity, outbox: &Outbox, emission: &Emission) -> Result<(), Stopped> {
     let (subject, headers, data) = codec::encode(&outgoing(owner, outbox, emission));
     let mut blocked = false;
     loop {
-        let started = std::time::Instant::now();
-        let sent = owner.handler.publisher.publish(subject.clone(), headers.clone(), data.clone()).await;
+        let sent = owner.handler.publisher.publish(subject.clone(), Some(headers.clone()), data.clone()).await;
         match sent {
             Ok(_) => {
-                owner.handler.metrics.publish_took(started.elapsed());
                 if blocked {
                     unblock(owner, entity).await?;
                 }
@@ -90,7 +114,7 @@ async fn publish_one(owner: &Owner, entity: &Entity, outbox: &Outbox, emission: 
                 blocked = true;
                 block(owner, entity, "emission-refused", &format!("{subject}: {error}")).await?;
             }
-            Err(error) => owner.pause_after(&broker(format!("publish to {subject}: {error}")), PAUSE_MS).await?,
+            Err(error) => owner.pause_after(&HostFault::broker(format!("publish to {subject}: {error}")), PAUSE_MS).await?,
         }
     }
 }
@@ -98,13 +122,14 @@ async fn publish_one(owner: &Owner, entity: &Entity, outbox: &Outbox, emission: 
 /// Whether trying again cannot help until a person changes something.
 fn is_for_good(error: &PublishError) -> bool {
     match error {
-        PublishError::TooLarge { .. } | PublishError::Denied { .. } => true,
+        PublishError::TooLarge | PublishError::Denied | PublishError::BadSubject | PublishError::Other { .. } => true,
         PublishError::Unanswered
         | PublishError::NoStream
+        | PublishError::Busy { .. }
         | PublishError::Full { .. }
         | PublishError::Unavailable { .. }
         | PublishError::WrongLastSequence { .. }
-        | PublishError::Other { .. } => false,
+        | PublishError::Closed => false,
     }
 }
 
@@ -118,8 +143,8 @@ async fn block(owner: &Owner, entity: &Entity, code: &str, message: &str) -> Res
         let next = owner.handler.stamp(entity, |stamp| commit::outbox_blocked(record, stamp, code, message));
         entity.write(owner, &known, next).await?;
     }
-    let _counted = owner.handler.metrics.outbox_blocked();
-    owner.pause_after(&broker(message.to_owned()), BLOCKED_PAUSE_MS).await
+    let _counted = owner.handler.metrics.unsettled(UnsettledState::OutboxBlocked);
+    owner.pause_after(&HostFault::broker(message.to_owned()), BLOCKED_PAUSE_MS).await
 }
 
 async fn unblock(owner: &Owner, entity: &Entity) -> Result<(), Stopped> {
@@ -150,8 +175,4 @@ fn outgoing(owner: &Owner, outbox: &Outbox, emission: &Emission) -> Outgoing {
         tracestate: flow.tracestate,
         data: bytes::Bytes::from(emission.data.clone()),
     }
-}
-
-fn broker(message: String) -> HostFault {
-    HostFault { kind: HostFaultKind::Broker, message }
 }

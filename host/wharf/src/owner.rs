@@ -1,17 +1,19 @@
 //! Who works: a handler's lanes, for as long as this host may run them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use wharf_core::judge::HoldReason;
 use wharf_core::outcome::HostFault;
 use wharf_core::record::Block;
+use wharf_telemetry::metrics::UnsettledState;
 
 use crate::clock;
 use crate::handler::Handler;
 use crate::ordered::lease::Lease;
-use crate::work::Stopped;
+use crate::work::{Stopped, Work};
 
 /// One handler (and partition) in the hands of this host.
 pub struct Owner {
@@ -24,12 +26,21 @@ pub struct Owner {
     pub cut: CancellationToken,
     /// None where there is nothing to own (`ordering = "none"`).
     pub lease: Option<Arc<Lease>>,
-    /// The checkpoint's watermark at takeover: commits of events above it may
-    /// have an outbox that has not gone out.
-    pub watermark: u64,
+    /// Events at or below it are settled: commits of events above it may have an
+    /// outbox that has not gone out. 0 where there is no watermark.
+    pub watermark: AtomicU64,
 }
 
 impl Owner {
+    /// The watermark has moved.
+    pub fn passed(&self, watermark: u64) {
+        self.watermark.fetch_max(watermark, Ordering::Relaxed);
+    }
+
+    pub fn watermark(&self) -> u64 {
+        self.watermark.load(Ordering::Relaxed)
+    }
+
     /// Waits until an attempt may start.
     ///
     /// # Errors
@@ -49,10 +60,11 @@ impl Owner {
     ///
     /// # Errors
     /// [`Stopped`] when the lane has to end first.
-    pub async fn hold(&self, block: Block, reason: HoldReason) -> Result<Block, Stopped> {
-        let _counted = self.handler.metrics.held(reason);
+    pub async fn hold(&self, work: &Work, block: Block, reason: HoldReason) -> Result<Block, Stopped> {
+        work.gauge.set(reason.into());
         let wait_ms = block.next_due_ms.saturating_sub(clock::now_ms());
         self.sleep(wait_ms, &self.leave).await?;
+        work.gauge.set(UnsettledState::Held);
         Ok(block)
     }
 

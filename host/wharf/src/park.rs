@@ -5,15 +5,16 @@
 //! a crash in between is mended by the event itself, which is read again and
 //! finds that it only has to write its entry.
 
+use bytes::Bytes;
 use wharf_core::admit::{Admission, admit};
 use wharf_core::commit;
 use wharf_core::entry::{self, Entry, QUEUED};
 use wharf_core::event::Undecodable;
 use wharf_core::judge::Death;
-use wharf_core::manifest::OnDead;
-use wharf_core::outcome::{HostFault, HostFaultKind};
+use wharf_core::outcome::HostFault;
 use wharf_core::record::{Block, Status};
-use wharf_jetstream::parking::{EntryPosition, ParkResult};
+use wharf_telemetry::metrics::UnsettledState;
+use wharf_jetstream::parking::{self, EntryPosition, ParkResult};
 
 use crate::clock;
 use crate::entity::{Entity, Known, Write};
@@ -54,6 +55,7 @@ pub async fn dead(
         ..describe(owner, work)
     };
     write(owner, entity, work, known, entry).await?;
+    owner.handler.metrics.add_stored(UnsettledState::Dead, 1);
     if let Some(record) = known.record() {
         finish::arm(owner, entity, record).await?;
     }
@@ -69,8 +71,7 @@ pub async fn rewrite(owner: &Owner, entity: &Entity, work: &Work) -> Result<Sett
     let known = finish::load(owner, entity).await?;
     let (code, message) = cause(&known, work);
     let settlement = if code == QUEUED { Settlement::Queued } else { Settlement::Dead };
-    let position = position(work);
-    if owner.handler.parking.exists(&entity.token, &position).await == Ok(true) {
+    if let Ok(parking::Entry::Whole(_)) = owner.handler.parking.read(&entity.token, &position(work)).await {
         return Ok(settlement);
     }
     write(owner, entity, work, &known, Entry { code, message, ..describe(owner, work) }).await?;
@@ -141,26 +142,37 @@ async fn queue_entry(
         Admission::Run | Admission::RunRestored | Admission::Conflict | Admission::Queue => {
             let entry = Entry { code: QUEUED.into(), ..describe(owner, work) };
             write(owner, entity, work, known, entry).await?;
+            owner.handler.metrics.add_stored(UnsettledState::Queued, 1);
             Ok(Settlement::Queued)
         }
     }
 }
 
-/// Parks bytes that are no event. The stray is an entity of its own: nothing
-/// waits behind it, and nobody can mistake it for a key.
+/// Parks bytes that are no event. A stray is an entity of its own: nothing waits
+/// behind it, and nobody can mistake it for a key.
 ///
 /// # Errors
 /// [`Stopped`] when the lane is cut off.
 pub async fn stray(owner: &Owner, entity: &Entity, work: &Work, why: &Undecodable) -> Result<Settlement, Stopped> {
+    let known = finish::load(owner, entity).await?;
+    match known.record() {
+        Some(_) => rewrite(owner, entity, work).await,
+        None => undecodable(owner, entity, work, why).await,
+    }
+}
+
+/// Makes an event that cannot be decoded a dead letter of this entity.
+///
+/// # Errors
+/// [`Stopped`] when the lane is cut off.
+pub async fn undecodable(owner: &Owner, entity: &Entity, work: &Work, why: &Undecodable) -> Result<Settlement, Stopped> {
     let block = Block { code: why.code().into(), message: why.to_string(), ..Block::default() };
     let (backtrace, stderr_tail) = (String::new(), String::new());
     let death = Death { code: why.code().into(), message: why.to_string(), block, backtrace, stderr_tail };
+    let on_dead = owner.handler.manifest.on_dead;
     loop {
         let known = finish::load(owner, entity).await?;
-        if known.record().is_some() {
-            return rewrite(owner, entity, work).await;
-        }
-        let next = owner.handler.change(work, |change| commit::dead(None, change, OnDead::Block, &death));
+        let next = owner.handler.change(work, |change| commit::dead(known.record(), change, on_dead, &death));
         if let Write::Written(known) = entity.write(owner, &known, next).await? {
             return dead(owner, entity, work, &known, &death).await;
         }
@@ -179,8 +191,12 @@ pub async fn remove_resolved(owner: &Owner, entity: &Entity, work: &Work, known:
     }
     loop {
         match owner.handler.parking.delete(&entity.token, &position(work)).await {
-            Ok(()) => return Ok(()),
-            Err(error) => owner.pause_after(&broker(error.to_string()), PAUSE_MS).await?,
+            Ok(true) => {
+                owner.handler.metrics.add_stored(UnsettledState::Queued, -1);
+                return Ok(());
+            }
+            Ok(false) => return Ok(()),
+            Err(error) => owner.pause_after(&HostFault::broker(error.to_string()), PAUSE_MS).await?,
         }
     }
 }
@@ -190,9 +206,9 @@ async fn write(owner: &Owner, entity: &Entity, work: &Work, known: &Known, entry
     let mut revision = known.revision;
     loop {
         let parking = &owner.handler.parking;
-        match parking.write(&entity.token, &position(work), bytes.clone(), revision).await {
+        match parking.write(&entity.token, &position(work), &bytes, revision).await {
             ParkResult::Parked => return Ok(()),
-            ParkResult::Lost => {
+            ParkResult::Superseded => {
                 // The record moved on: the entry is owed only while it says so.
                 entity.distrust().await;
                 let known = finish::load(owner, entity).await?;
@@ -201,7 +217,7 @@ async fn write(owner: &Owner, entity: &Entity, work: &Work, known: &Known, entry
                 }
                 revision = known.revision;
             }
-            other => owner.pause_after(&broker(format!("park: {other}")), PAUSE_MS).await?,
+            other => owner.pause_after(&HostFault::broker(format!("park: {other:?}")), PAUSE_MS).await?,
         }
     }
 }
@@ -243,22 +259,24 @@ fn position(work: &Work) -> EntryPosition {
 }
 
 fn describe(owner: &Owner, work: &Work) -> Entry {
-    let (event, parcel) = (&work.event, &work.parcel);
-    let (stream, created_ns) = owner.handler.source();
-    let timer_id = match &work.place {
-        Place::Timer { id } => id.clone(),
-        Place::Log { .. } | Place::Queue { .. } | Place::Shared => String::new(),
+    let event = &work.event;
+    let source = &owner.handler.source;
+    let (timer_id, subject, header_block, data) = match (&work.place, &work.delivery) {
+        (Place::Timer { id }, _) => (id.clone(), String::new(), Bytes::new(), event.data.clone()),
+        (_, Some(delivery)) => {
+            (String::new(), delivery.subject.clone(), delivery.headers.block(), delivery.payload.clone())
+        }
+        (_, None) => (String::new(), event.subject.clone(), Bytes::new(), event.data.clone()),
     };
     Entry {
         key: work.key.clone(),
-        stream: stream.to_owned(),
-        created_ns,
+        stream: source.stream.clone(),
+        created_ns: source.created_ns,
         sequence: event.position.sequence,
         stored_ns: event.position.stored_ns,
-        subject: parcel.subject.clone(),
-        headers: parcel.headers.clone(),
-        raw_headers: parcel.raw_headers.clone(),
-        data: parcel.data.to_vec(),
+        subject,
+        header_block,
+        data,
         trace_id: event.traceparent.as_deref().and_then(trace_id).unwrap_or_default().to_owned(),
         parked_ms: clock::now_ms(),
         event_id: event.id.clone(),
@@ -271,8 +289,4 @@ fn describe(owner: &Owner, work: &Work) -> Entry {
 /// The trace id of a W3C `traceparent`.
 pub fn trace_id(traceparent: &str) -> Option<&str> {
     traceparent.split('-').nth(1).filter(|id| id.len() == 32)
-}
-
-fn broker(message: String) -> HostFault {
-    HostFault { kind: HostFaultKind::Broker, message }
 }

@@ -49,13 +49,13 @@ pub async fn process(owner: &Owner, entity: &Entity, work: &Work) -> Result<Sett
                 Write::Written(known) => return finish::committed(owner, entity, work, &known).await,
                 Write::Lost => tried = Some(trial),
             },
-            Decision::EmitOnly(outbox) => return finish::emit_only(owner, work, outbox).await,
+            Decision::EmitOnly(outbox) => return finish::emit_only(owner, entity, outbox).await,
             Decision::Dead(next, death) => match entity.write(owner, &known, next).await? {
                 Write::Written(known) => return park::dead(owner, entity, work, &known, &death).await,
                 Write::Lost => tried = Some(trial),
             },
             Decision::Hold { next, block, reason } => match record_hold(owner, entity, &known, next).await? {
-                Write::Written(_) => waiting = Some(owner.hold(block, reason).await?),
+                Write::Written(_) => waiting = Some(owner.hold(work, block, reason).await?),
                 Write::Lost => tried = Some(trial),
             },
             Decision::Pause { fault, delay_ms } => owner.pause_before(&fault, delay_ms).await?,

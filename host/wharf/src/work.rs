@@ -1,24 +1,30 @@
 //! What a lane works on, and what becomes of it.
 
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use bytes::Bytes;
 use wharf_core::admit::{Facts, Origin};
 use wharf_core::event::{Event, Position};
 use wharf_core::ids::{content_hash, event_hash};
-use wharf_core::record::{Attribute, Flow};
+use wharf_core::record::Flow;
 use wharf_core::{commit, record};
+use wharf_jetstream::pull::Delivery;
+use wharf_telemetry::metrics::{EventOutcome, HandlerMetrics, Unsettled, UnsettledState};
 
 /// An event on its way through a lane.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Work {
     pub event: Event,
     pub key: String,
     pub place: Place,
-    pub parcel: Parcel,
+    /// As it came, for parking; a timer has none.
+    pub delivery: Option<Delivery>,
     /// No try of this event can have begun in an earlier process.
     pub first_seen: bool,
     pub received: Instant,
+    /// The one gauge that counts it until it is settled (P6).
+    pub gauge: Gauge,
 }
 
 /// Where the event came from; the owned form of `admit::Origin`.
@@ -30,15 +36,9 @@ pub enum Place {
     Timer { id: String },
 }
 
-/// The bytes as they came, for parking.
-#[derive(Debug, Clone, Default)]
-pub struct Parcel {
-    pub subject: String,
-    pub headers: Vec<Attribute>,
-    /// The header block, when it is not UTF-8.
-    pub raw_headers: Vec<u8>,
-    pub data: Bytes,
-}
+/// Counts an event in exactly one state.
+#[derive(Debug)]
+pub struct Gauge(Mutex<Unsettled>);
 
 /// How an event was settled. Metrics and logs carry it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,31 @@ pub enum Settlement {
 /// The lane ends before the event is settled: it has not happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stopped;
+
+impl Gauge {
+    /// Counted as held: in a lane, not begun.
+    pub fn new(metrics: &Arc<HandlerMetrics>) -> Self {
+        Self(Mutex::new(metrics.unsettled(UnsettledState::Held)))
+    }
+
+    /// Counts it elsewhere from now on.
+    pub fn set(&self, state: UnsettledState) {
+        self.0.lock().expect("no panic while held").set(state);
+    }
+}
+
+impl Settlement {
+    /// As metrics name it.
+    pub fn outcome(self) -> EventOutcome {
+        match self {
+            Self::Committed => EventOutcome::Committed,
+            Self::Duplicate => EventOutcome::Duplicate,
+            Self::Ignored => EventOutcome::Ignored,
+            Self::Dead => EventOutcome::Dead,
+            Self::Queued => EventOutcome::Queued,
+        }
+    }
+}
 
 impl Work {
     pub fn facts(&self) -> Facts<'_> {
@@ -86,7 +111,7 @@ impl Work {
     }
 
     /// The event that a timer comes back as.
-    pub fn timer(key: &str, timer: &record::Timer) -> Self {
+    pub fn timer(key: &str, timer: &record::Timer, metrics: &Arc<HandlerMetrics>) -> Self {
         let id = commit::record_timer_id(timer);
         let flow = timer.flow.clone().unwrap_or_default();
         let event = Event {
@@ -107,12 +132,13 @@ impl Work {
             data: Bytes::from(timer.data.clone()),
         };
         Self {
-            parcel: Parcel { data: event.data.clone(), ..Parcel::default() },
+            delivery: None,
             event,
             key: key.to_owned(),
             place: Place::Timer { id },
             first_seen: false,
             received: Instant::now(),
+            gauge: Gauge::new(metrics),
         }
     }
 }

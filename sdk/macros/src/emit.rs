@@ -9,16 +9,25 @@ use syn::{Attribute, Data, DataEnum, DeriveInput, LitStr, Variant, spanned::Span
 
 pub fn derive(input: DeriveInput, manifest: &Manifest) -> syn::Result<TokenStream> {
     if !input.generics.params.is_empty() {
-        return Err(syn::Error::new(input.generics.span(), "an emission has no type parameters or lifetimes"));
+        return Err(syn::Error::new(
+            input.generics.span(),
+            "an emission has no type parameters or lifetimes",
+        ));
     }
     let (types, data) = match &input.data {
         Data::Enum(data) => variants(data, manifest)?,
         Data::Struct(_) => {
             let event_type = event_type(&input.attrs, input.ident.span(), manifest)?;
-            (quote!(_ => #event_type), quote!(_ => ::wharf::__private::encode(self)))
+            (
+                quote!(_ => #event_type),
+                quote!(_ => ::wharf::__private::encode(self)),
+            )
         }
         Data::Union(_) => {
-            return Err(syn::Error::new(input.ident.span(), "Emit is derived for an enum or a struct"));
+            return Err(syn::Error::new(
+                input.ident.span(),
+                "Emit is derived for an enum or a struct",
+            ));
         }
     };
     let name = &input.ident;
@@ -57,7 +66,10 @@ fn event_type(attributes: &[Attribute], span: Span, manifest: &Manifest) -> syn:
         what: "an event type that this handler may emit",
         place: "`[emits]` in handler.toml",
         names: manifest.keys("emits"),
-        remedy: format!("add `\"{}\" = \"its subject, with {{key}}\"` to `[emits]`", name.value()),
+        remedy: format!(
+            "add `\"{}\" = \"its subject, with {{key}}\"` to `[emits]`",
+            name.value()
+        ),
     }
     .check(&name)?;
     Ok(name)

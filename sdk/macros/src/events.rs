@@ -18,7 +18,10 @@ pub fn derive(input: DeriveInput, manifest: &Manifest) -> syn::Result<TokenStrea
         ));
     };
     if !input.generics.params.is_empty() {
-        return Err(syn::Error::new(input.generics.span(), "an input enum has no type parameters or lifetimes"));
+        return Err(syn::Error::new(
+            input.generics.span(),
+            "an input enum has no type parameters or lifetimes",
+        ));
     }
     let mut seen = Vec::new();
     let mut arms = Vec::new();
@@ -69,20 +72,33 @@ fn event_type(variant: &Variant, manifest: &Manifest) -> syn::Result<String> {
 }
 
 fn check_event(name: &LitStr, manifest: &Manifest) -> syn::Result<()> {
-    let Some(names) = manifest.types() else { return Ok(()) };
+    let Some(names) = manifest.types() else {
+        return Ok(());
+    };
     Known {
         what: "an event type that reaches this handler",
         place: "`types` in handler.toml",
         names,
-        remedy: format!("add \"{}\" to `types` of the `[[on]]` that receives it", name.value()),
+        remedy: format!(
+            "add \"{}\" to `types` of the `[[on]]` that receives it",
+            name.value()
+        ),
     }
     .check(name)
 }
 
 /// A timer that nobody takes would fire into nothing.
-fn every_timer_arrives(input: &DeriveInput, seen: &[String], manifest: &Manifest) -> syn::Result<()> {
+fn every_timer_arrives(
+    input: &DeriveInput,
+    seen: &[String],
+    manifest: &Manifest,
+) -> syn::Result<()> {
     let arrives = |name: &&str| seen.contains(&format!("{TIMER_PREFIX}{name}"));
-    let Some(lost) = manifest.list("timers").into_iter().find(|name| !arrives(name)) else {
+    let Some(lost) = manifest
+        .list("timers")
+        .into_iter()
+        .find(|name| !arrives(name))
+    else {
         return Ok(());
     };
     Err(syn::Error::new(

@@ -13,9 +13,16 @@ const FORM: &str = "a handler looks like this:\n    \
      fn name(event: &Event, input: In, state: &mut Option<State>) -> wharf::Result\n\
      where `In` derives `wharf::Events`; leave `state` out when there is none";
 
-pub fn expand(attribute: TokenStream, item: TokenStream, manifest: &Manifest) -> syn::Result<TokenStream> {
+pub fn expand(
+    attribute: TokenStream,
+    item: TokenStream,
+    manifest: &Manifest,
+) -> syn::Result<TokenStream> {
     if !attribute.is_empty() {
-        return Err(syn::Error::new(attribute.span(), "#[wharf::handler] takes nothing: settings are in handler.toml"));
+        return Err(syn::Error::new(
+            attribute.span(),
+            "#[wharf::handler] takes nothing: settings are in handler.toml",
+        ));
     }
     let function: ItemFn = syn::parse2(item.clone())
         .map_err(|_| wrong(&item, "#[wharf::handler] belongs on a function"))?;
@@ -26,7 +33,9 @@ pub fn expand(attribute: TokenStream, item: TokenStream, manifest: &Manifest) ->
     let name = &function.sig.ident;
     let vis = &function.vis;
     let run = match state {
-        Some(state) => quote!(::wharf::__private::with_state::<#input, #state>(event, data, state, #name)),
+        Some(state) => {
+            quote!(::wharf::__private::with_state::<#input, #state>(event, data, state, #name))
+        }
         None => quote!(::wharf::__private::without_state::<#input>(event, data, #name)),
     };
     let watch = manifest.watch();
@@ -67,16 +76,24 @@ struct Shape<'a> {
 fn shape(function: &ItemFn) -> syn::Result<Shape<'_>> {
     let signature = &function.sig;
     if let Some(asyncness) = &signature.asyncness {
-        return Err(wrong(asyncness, "a handler is not async: the host suspends it while a call waits"));
+        return Err(wrong(
+            asyncness,
+            "a handler is not async: the host suspends it while a call waits",
+        ));
     }
     if !signature.generics.params.is_empty() {
-        return Err(wrong(&signature.generics, "a handler has no type parameters or lifetimes"));
+        return Err(wrong(
+            &signature.generics,
+            "a handler has no type parameters or lifetimes",
+        ));
     }
     let mut arguments = Vec::new();
     for argument in &signature.inputs {
         match argument {
             FnArg::Typed(typed) => arguments.push(typed.ty.as_ref()),
-            FnArg::Receiver(receiver) => return Err(wrong(receiver, "a handler is a free function")),
+            FnArg::Receiver(receiver) => {
+                return Err(wrong(receiver, "a handler is a free function"));
+            }
         }
     }
     if matches!(signature.output, ReturnType::Default) {
@@ -86,9 +103,15 @@ fn shape(function: &ItemFn) -> syn::Result<Shape<'_>> {
         [event, input] => takes_event(event).map(|()| Shape { input, state: None }),
         [event, input, state] => {
             takes_event(event)?;
-            Ok(Shape { input, state: Some(state_type(state)?) })
+            Ok(Shape {
+                input,
+                state: Some(state_type(state)?),
+            })
         }
-        _ => Err(wrong(&signature.inputs, "a handler takes two arguments, or three with state")),
+        _ => Err(wrong(
+            &signature.inputs,
+            "a handler takes two arguments, or three with state",
+        )),
     }
 }
 
@@ -102,17 +125,32 @@ fn takes_event(argument: &Type) -> syn::Result<()> {
 /// `S` of `&mut Option<S>`.
 fn state_type(argument: &Type) -> syn::Result<&Type> {
     let inner = || {
-        let Type::Reference(reference) = argument else { return None };
+        let Type::Reference(reference) = argument else {
+            return None;
+        };
         reference.mutability?;
-        let Type::Path(path) = reference.elem.as_ref() else { return None };
-        let last = path.path.segments.last().filter(|segment| segment.ident == "Option")?;
-        let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+        let Type::Path(path) = reference.elem.as_ref() else {
+            return None;
+        };
+        let last = path
+            .path
+            .segments
+            .last()
+            .filter(|segment| segment.ident == "Option")?;
+        let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+            return None;
+        };
         match arguments.args.first() {
             Some(GenericArgument::Type(state)) => Some(state),
             _ => None,
         }
     };
-    inner().ok_or_else(|| wrong(argument, "the third argument is the state: `&mut Option<State>`"))
+    inner().ok_or_else(|| {
+        wrong(
+            argument,
+            "the third argument is the state: `&mut Option<State>`",
+        )
+    })
 }
 
 /// The manifest gives this handler entities that can have state.
@@ -126,7 +164,9 @@ fn state_is_possible(state: &Type, manifest: &Manifest) -> syn::Result<()> {
     };
     Err(syn::Error::new(
         state.span(),
-        format!("this handler cannot have state: in handler.toml {why}\nto fix it, leave the third argument out, or change the manifest"),
+        format!(
+            "this handler cannot have state: in handler.toml {why}\nto fix it, leave the third argument out, or change the manifest"
+        ),
     ))
 }
 

@@ -63,9 +63,7 @@ pub fn metric(input: TokenStream) -> TokenStream {
 
 /// Reads the manifest, runs one expansion, and turns an error into the tokens
 /// that make the compiler print it.
-fn expand(
-    with: impl FnOnce(&Manifest) -> syn::Result<proc_macro2::TokenStream>,
-) -> TokenStream {
+fn expand(with: impl FnOnce(&Manifest) -> syn::Result<proc_macro2::TokenStream>) -> TokenStream {
     Manifest::find()
         .and_then(|manifest| with(&manifest))
         .unwrap_or_else(syn::Error::into_compile_error)

@@ -17,10 +17,11 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Finds and reads the manifest of the crate that is being compiled: the
-    /// one beside its `Cargo.toml`, else the nearest one above the source file.
+    /// Finds and reads the manifest of the code that is being compiled: the
+    /// nearest one above the source file inside its crate, which is the one
+    /// beside `Cargo.toml` unless a test has its own.
     pub fn find() -> syn::Result<Self> {
-        let path = beside_cargo_toml().or_else(above_the_source).ok_or_else(|| {
+        let path = above_the_source().or_else(beside_cargo_toml).ok_or_else(|| {
             here(format!(
                 "there is no {FILE} beside this crate's Cargo.toml. A handler's manifest names what it \
                  listens to, emits and needs; create it, or move this code into the handler's own crate"
@@ -37,7 +38,9 @@ impl Manifest {
     /// Tokens that make the compiler run again when the file changes.
     pub fn watch(&self) -> TokenStream {
         let path = self.path.to_string_lossy();
-        quote!(const _: &[u8] = ::core::include_bytes!(#path);)
+        quote!(
+            const _: &[u8] = ::core::include_bytes!(#path);
+        )
     }
 
     /// Names in a top-level list, such as `timers`.
@@ -78,26 +81,44 @@ impl Manifest {
 
     fn entries(&self, table: &str) -> impl Iterator<Item = (&str, &Value)> {
         let table = self.table.get(table).and_then(Value::as_table);
-        table.into_iter().flatten().map(|(name, value)| (name.as_str(), value))
+        table
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| (name.as_str(), value))
     }
 }
 
 /// The strings of a TOML list; what is not a string is left out.
 pub fn strings(value: Option<&Value>) -> Vec<&str> {
     let list = value.and_then(Value::as_array);
-    list.into_iter().flatten().filter_map(Value::as_str).collect()
+    list.into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
 }
 
-fn beside_cargo_toml() -> Option<PathBuf> {
-    let path = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR")?).join(FILE);
-    path.is_file().then_some(path)
-}
-
-/// For test targets and examples, which lie in folders of their own.
+/// In the folders from the source file's up to the crate's. A source outside of
+/// the crate (`trybuild` compiles such) has no crate to stop at.
 fn above_the_source() -> Option<PathBuf> {
     let source = proc_macro::Span::call_site().local_file()?;
     let source = std::path::absolute(source).ok()?;
-    source.ancestors().skip(1).map(|folder| folder.join(FILE)).find(|path| path.is_file())
+    let home = crate_folder().filter(|home| source.starts_with(home));
+    let outside = home.as_deref().and_then(Path::parent);
+    let mut folders = source.ancestors().skip(1).take_while(|folder| Some(*folder) != outside);
+    folders.find_map(manifest_in)
+}
+
+/// For an editor or a tool that does not say where the source is.
+fn beside_cargo_toml() -> Option<PathBuf> {
+    manifest_in(&crate_folder()?)
+}
+
+fn crate_folder() -> Option<PathBuf> {
+    std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from)
+}
+
+fn manifest_in(folder: &Path) -> Option<PathBuf> {
+    Some(folder.join(FILE)).filter(|path| path.is_file())
 }
 
 fn here(message: String) -> syn::Error {

@@ -28,7 +28,10 @@ impl Parse for Use {
             Ok((name, input.parse()?))
         };
         let labels = Punctuated::<_, Token![,]>::parse_terminated_with(input, label)?;
-        Ok(Self { name, labels: labels.into_iter().collect() })
+        Ok(Self {
+            name,
+            labels: labels.into_iter().collect(),
+        })
     }
 }
 
@@ -43,11 +46,16 @@ pub fn expand(used: Use, manifest: &Manifest) -> syn::Result<TokenStream> {
     .check(&used.name)?;
     let metric = manifest.entry("metrics", &name);
     check_labels(&used, metric.and_then(|metric| metric.get("labels")))?;
-    let kind = match metric.and_then(|metric| metric.get("kind")).and_then(Value::as_str) {
+    let kind = match metric
+        .and_then(|metric| metric.get("kind"))
+        .and_then(Value::as_str)
+    {
         Some("histogram") => quote!(Histogram),
         Some("counter") => quote!(Counter),
         _ => {
-            let what = format!("`kind` of [metrics.{name}] in handler.toml is \"counter\" or \"histogram\"");
+            let what = format!(
+                "`kind` of [metrics.{name}] in handler.toml is \"counter\" or \"histogram\""
+            );
             return Err(syn::Error::new(used.name.span(), what));
         }
     };
@@ -62,7 +70,11 @@ pub fn expand(used: Use, manifest: &Manifest) -> syn::Result<TokenStream> {
 /// Every declared label once, no other, and no literal outside the list.
 fn check_labels(used: &Use, declared: Option<&Value>) -> syn::Result<()> {
     let declared = declared.and_then(Value::as_table);
-    let names: Vec<&str> = declared.into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    let names: Vec<&str> = declared
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name.as_str())
+        .collect();
     for (label, value) in &used.labels {
         let text = LitStr::new(&label.to_string(), label.span());
         Known {
@@ -73,7 +85,10 @@ fn check_labels(used: &Use, declared: Option<&Value>) -> syn::Result<()> {
         }
         .check(&text)?;
         let values = declared.and_then(|labels| labels.get(&text.value()));
-        if let Expr::Lit(ExprLit { lit: Lit::Str(value), .. }) = value
+        if let Expr::Lit(ExprLit {
+            lit: Lit::Str(value),
+            ..
+        }) = value
             && values.is_some_and(Value::is_array)
         {
             Known {

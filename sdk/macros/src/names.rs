@@ -60,16 +60,25 @@ impl Known<'_> {
     }
 
     fn explain(&self, text: &str) -> String {
-        let Self { what, place, names, remedy } = self;
+        let Self {
+            what,
+            place,
+            names,
+            remedy,
+        } = self;
         let nearest = names.iter().min_by_key(|name| distance(name, text));
         let near = nearest.filter(|name| distance(name, text) <= 1 + text.len() / 4);
-        let guess = near.map(|name| format!("; did you mean \"{name}\"?")).unwrap_or_default();
+        let guess = near
+            .map(|name| format!("; did you mean \"{name}\"?"))
+            .unwrap_or_default();
         let listed = if names.is_empty() {
             format!("{place} lists none")
         } else {
             format!("{place} lists \"{}\"", names.join("\", \""))
         };
-        format!("\"{text}\" is not {what}{guess}\n{listed}\nto fix it, correct the name here, or {remedy}")
+        format!(
+            "\"{text}\" is not {what}{guess}\n{listed}\nto fix it, correct the name here, or {remedy}"
+        )
     }
 }
 

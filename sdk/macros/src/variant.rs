@@ -31,20 +31,33 @@ impl<'a> Form<'a> {
 
 /// The text of the attribute `#[name("text")]`, if there is one.
 pub fn attribute(attributes: &[Attribute], name: &str) -> syn::Result<Option<LitStr>> {
-    let mut found = attributes.iter().filter(|attribute| attribute.path().is_ident(name));
-    let Some(first) = found.next() else { return Ok(None) };
+    let mut found = attributes
+        .iter()
+        .filter(|attribute| attribute.path().is_ident(name));
+    let Some(first) = found.next() else {
+        return Ok(None);
+    };
     if let Some(second) = found.next() {
-        return Err(syn::Error::new(second.span(), format!("a second #[{name}]: one is enough")));
+        return Err(syn::Error::new(
+            second.span(),
+            format!("a second #[{name}]: one is enough"),
+        ));
     }
     first.parse_args().map(Some).map_err(|_| {
-        syn::Error::new(first.span(), format!("write the name as text: #[{name}(\"...\")]"))
+        syn::Error::new(
+            first.span(),
+            format!("write the name as text: #[{name}(\"...\")]"),
+        )
     })
 }
 
 /// Refuses a name that was seen before.
 pub fn unique(seen: &mut Vec<String>, name: String, span: Span) -> syn::Result<()> {
     if seen.contains(&name) {
-        return Err(syn::Error::new(span, format!("\"{name}\" has a variant already")));
+        return Err(syn::Error::new(
+            span,
+            format!("\"{name}\" has a variant already"),
+        ));
     }
     seen.push(name);
     Ok(())

@@ -82,7 +82,11 @@ impl From<&serde_json::Error> for Undecodable {
             Category::Data => "JSON of another shape than expected",
             Category::Io => "unreadable",
         };
-        Self(format!("{what}, line {} column {}", error.line(), error.column()))
+        Self(format!(
+            "{what}, line {} column {}",
+            error.line(),
+            error.column()
+        ))
     }
 }
 
@@ -98,6 +102,9 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Undecodable> {
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     match serde_json::to_vec(value) {
         Ok(bytes) => bytes,
-        Err(error) => panic!("{} cannot be written as JSON: {error}", std::any::type_name::<T>()),
+        Err(error) => panic!(
+            "{} cannot be written as JSON: {error}",
+            std::any::type_name::<T>()
+        ),
     }
 }

@@ -10,5 +10,7 @@ pub fn get(name: &str) -> Option<String> {
 /// that promise.
 #[doc(hidden)]
 pub fn always(name: &str) -> String {
-    get(name).unwrap_or_else(|| panic!("the host gave no value for `{name}`, which the manifest promises"))
+    get(name).unwrap_or_else(|| {
+        panic!("the host gave no value for `{name}`, which the manifest promises")
+    })
 }

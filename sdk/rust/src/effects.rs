@@ -1,8 +1,8 @@
 //! What comes out, except for the state, which the handler changes in place.
 
-pub use crate::wire::{Emission, Timer};
 use crate::codec::encode;
 use crate::wire::{Due, StateChange, TimerChange};
+pub use crate::wire::{Emission, Timer};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -42,7 +42,11 @@ impl Effects {
 
     /// With the change of state, as it goes to the host.
     pub(crate) fn with(self, state: StateChange) -> crate::wire::Effects {
-        crate::wire::Effects { emit: self.emit, state, timers: self.timers }
+        crate::wire::Effects {
+            emit: self.emit,
+            state,
+            timers: self.timers,
+        }
     }
 }
 
@@ -60,7 +64,10 @@ pub trait Emit: Sized {
 
     /// Addresses it to another entity than the one at hand: 1 to 256 bytes.
     fn to(self, key: impl Into<String>) -> Emission {
-        Emission { key: Some(key.into()), ..self.into() }
+        Emission {
+            key: Some(key.into()),
+            ..self.into()
+        }
     }
 }
 
@@ -108,7 +115,11 @@ impl TimerName {
     }
 
     fn due(self, due: Due) -> Timer {
-        Timer { name: self.0.to_owned(), due, data: Vec::new() }
+        Timer {
+            name: self.0.to_owned(),
+            due,
+            data: Vec::new(),
+        }
     }
 }
 

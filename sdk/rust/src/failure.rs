@@ -55,7 +55,11 @@ impl Failure {
     /// [`Failure::Unavailable`], for what only the answer's content tells: the
     /// host sees refused connections, timeouts and failing statuses itself.
     pub fn unavailable(need: http::Need, message: impl Into<String>) -> Self {
-        Self::Unavailable(Outage { need: need.name().to_owned(), message: message.into(), after_ms: None })
+        Self::Unavailable(Outage {
+            need: need.name().to_owned(),
+            message: message.into(),
+            after_ms: None,
+        })
     }
 
     /// Asks for at least this long before the next attempt, in whole
@@ -104,5 +108,9 @@ fn bad_data(error: &Undecodable) -> Failure {
 }
 
 fn problem(code: impl Into<String>, message: impl Into<String>) -> Problem {
-    Problem { code: code.into(), message: message.into(), after_ms: None }
+    Problem {
+        code: code.into(),
+        message: message.into(),
+        after_ms: None,
+    }
 }

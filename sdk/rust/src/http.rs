@@ -30,7 +30,9 @@ pub fn segment(text: &str) -> String {
     let dots = matches!(text, "." | "..");
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
-        let plain = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~') || (byte == b'.' && !dots);
+        let plain = byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'_' | b'~')
+            || (byte == b'.' && !dots);
         if plain {
             out.push(char::from(byte));
         } else {

@@ -5,7 +5,10 @@ pub use crate::wire::log::Level;
 
 /// One line at a level. Fields are names and values.
 pub fn write(level: Level, message: &str, fields: &[(&str, &str)]) {
-    let fields: Vec<_> = fields.iter().map(|(name, value)| (String::from(*name), String::from(*value))).collect();
+    let fields: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| (String::from(*name), String::from(*value)))
+        .collect();
     crate::host::write(level, message, &fields);
 }
 

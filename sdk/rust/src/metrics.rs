@@ -42,5 +42,8 @@ impl Histogram {
 }
 
 fn owned(labels: Labels) -> Vec<(String, String)> {
-    labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    labels
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }

@@ -68,7 +68,10 @@ pub fn without_state<I: Events>(
 
 fn load<S: State>(bytes: &[u8]) -> S {
     S::decode(bytes).unwrap_or_else(|error| {
-        panic!("the stored state is not a {}: {error}", std::any::type_name::<S>())
+        panic!(
+            "the stored state is not a {}: {error}",
+            std::any::type_name::<S>()
+        )
     })
 }
 
@@ -77,7 +80,10 @@ fn change<S: State>(before: Option<&[u8]>, after: Option<&S>) -> StateChange {
         (None, None) => StateChange::Keep,
         (Some(_), None) => StateChange::Delete,
         (_, Some(bytes)) if bytes.is_empty() => {
-            panic!("a {} without a byte: leave `None` to delete the state", std::any::type_name::<S>())
+            panic!(
+                "a {} without a byte: leave `None` to delete the state",
+                std::any::type_name::<S>()
+            )
         }
         (Some(before), Some(bytes)) if before == bytes => StateChange::Keep,
         (_, Some(bytes)) => StateChange::Put(bytes),

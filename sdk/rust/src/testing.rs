@@ -34,10 +34,12 @@ mod delivery;
 mod entity;
 pub(crate) mod host;
 mod needs;
+mod orders;
 mod then;
 
 pub use bounds::Bounds;
 pub use delivery::{Delivery, bytes, event};
 pub use entity::Entity;
 pub use needs::{Answer, Call, Outcome, answer, scripted};
+pub use orders::{Random, permutations};
 pub use then::{Line, Sample, Then};

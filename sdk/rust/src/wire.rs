@@ -2,10 +2,13 @@
 //!
 //! Handlers see them under friendlier names ([`crate::Event`],
 //! [`crate::Failure`]); this module is for code that works below those.
-#![allow(missing_docs, reason = "generated from wit/, where every item is documented")]
+#![allow(
+    missing_docs,
+    reason = "generated from wit/, where every item is documented"
+)]
 
 mod bindings {
-    #![allow(unsafe_code, clippy::all, clippy::pedantic, reason = "generated")]
+    #![allow(unsafe_code, clippy::all, clippy::mem_forget, reason = "generated")]
 
     wit_bindgen::generate!({
         path: "../../wit",
@@ -15,16 +18,15 @@ mod bindings {
         generate_all,
     });
 
-    // Elsewhere than in a component there is nobody to export to.
-    #[allow(unused_imports)]
+    #[allow(unused_imports, reason = "outside of a component there is nobody to export to")]
     pub use export as export_component;
 }
 
 pub use bindings::exports;
-pub use bindings::wharf::handler::{config, http, log, metrics};
 pub use bindings::wharf::handler::types::{
     Due, Effects, Emission, Event, Failure, Outage, Problem, StateChange, Timer, TimerChange,
 };
+pub use bindings::wharf::handler::{config, http, log, metrics};
 
 #[doc(hidden)]
 pub use bindings::export_component as export;

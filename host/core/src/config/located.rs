@@ -38,9 +38,22 @@ impl<T> Located<T> {
     }
 
     /// A problem at a key.
-    pub(crate) fn problem(&self, path: &[&str], code: Code, message: String, remedy: String) -> Problem {
+    pub(crate) fn problem(
+        &self,
+        path: &[&str],
+        code: Code,
+        message: String,
+        remedy: String,
+    ) -> Problem {
         let Mark { line, column } = self.nearest(path);
-        Problem { file: self.file.clone(), line, column, code, message, remedy }
+        Problem {
+            file: self.file.clone(),
+            line,
+            column,
+            code,
+            message,
+            remedy,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod located;
 pub(crate) mod names;
 mod problem;
 mod report;
+mod shape;
 mod similar;
 pub(crate) mod subjects;
 mod table;
@@ -45,21 +46,38 @@ pub(crate) fn read<T>(
 ) -> Result<Located<T>, Vec<Problem>> {
     let report = Report::new(file, text);
     if text.len() > FILE_BYTES_MAX {
-        let message = format!("the file has {} bytes; at most {FILE_BYTES_MAX} are read", text.len());
-        report.add(&(0..0), Code::OutOfBounds, message, "split it, or shorten it");
+        let message = format!(
+            "the file has {} bytes; at most {FILE_BYTES_MAX} are read",
+            text.len()
+        );
+        report.add(
+            &(0..0),
+            Code::OutOfBounds,
+            message,
+            "split it, or shorten it",
+        );
         return Err(report.into_problems());
     }
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
-        report.add(&span, Code::Syntax, error.message(), "see https://toml.io for the file's syntax");
+        report.add(
+            &span,
+            Code::Syntax,
+            error.message(),
+            "see https://toml.io for the file's syntax",
+        );
     }
     let root = Table::root(&report, keys, document.get_ref());
     let value = build(&root);
     let places = located::places(&report, document.get_ref());
     let problems = report.into_problems();
     if problems.is_empty() {
-        Ok(Located { file: file.to_owned(), value, places })
+        Ok(Located {
+            file: file.to_owned(),
+            value,
+            places,
+        })
     } else {
         Err(problems)
     }

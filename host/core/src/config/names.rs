@@ -13,8 +13,10 @@ pub(crate) const LABEL: Form = Form {
 };
 
 /// Streams, as the broker allows them in file names and subjects.
-pub(crate) const STREAM: Form =
-    Form { fits: is_stream, said: "1 to 255 letters, digits, `_` and `-`" };
+pub(crate) const STREAM: Form = Form {
+    fits: is_stream,
+    said: "1 to 255 letters, digits, `_` and `-`",
+};
 
 /// Settings and secrets of a deployment.
 pub(crate) const SETTING: Form = Form {
@@ -23,12 +25,16 @@ pub(crate) const SETTING: Form = Form {
 };
 
 /// Headers of HTTP and of the broker.
-pub(crate) const HEADER: Form =
-    Form { fits: is_header, said: "1 to 64 letters, digits and `!#$%&'*+-.^_|~`" };
+pub(crate) const HEADER: Form = Form {
+    fits: is_header,
+    said: "1 to 64 letters, digits and `!#$%&'*+-.^_|~`",
+};
 
 /// Event types: any text without white space.
-pub(crate) const EVENT_TYPE: Form =
-    Form { fits: is_event_type, said: "1 to 256 bytes without white space" };
+pub(crate) const EVENT_TYPE: Form = Form {
+    fits: is_event_type,
+    said: "1 to 256 bytes without white space",
+};
 
 /// Metrics and their labels, as Prometheus has them.
 pub(crate) const METRIC: Form = Form {
@@ -36,8 +42,10 @@ pub(crate) const METRIC: Form = Form {
     said: "1 to 128 letters, digits and `_`, no digit first and no `__` first",
 };
 
-pub(crate) const MEDIA_TYPE: Form =
-    Form { fits: is_media_type, said: "a media type such as `application/json`" };
+pub(crate) const MEDIA_TYPE: Form = Form {
+    fits: is_media_type,
+    said: "a media type such as `application/json`",
+};
 
 pub(crate) fn is_header(text: &str) -> bool {
     let legal = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_|~`".contains(c);
@@ -52,7 +60,14 @@ pub(crate) fn is_wire_header(name: &str) -> bool {
 
 /// Headers of an outbound request that the host sets itself.
 pub(crate) fn is_request_header(name: &str) -> bool {
-    let connection = ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te"];
+    let connection = [
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "upgrade",
+        "te",
+    ];
     connection.contains(&name) || ["traceparent", "tracestate"].contains(&name)
 }
 
@@ -62,12 +77,17 @@ fn is_label(text: &str) -> bool {
 }
 
 fn is_stream(text: &str) -> bool {
-    sized(text, 255) && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
+    sized(text, 255)
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
 }
 
 fn is_setting(text: &str) -> bool {
     let legal = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    sized(text, 63) && text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(legal)
+    sized(text, 63)
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(legal)
 }
 
 fn is_event_type(text: &str) -> bool {
@@ -84,7 +104,9 @@ fn is_media_type(text: &str) -> bool {
     let essence = text.split(';').next().unwrap_or_default().trim_end();
     let parts: Vec<&str> = essence.split('/').collect();
     let visible = text.chars().all(|c| c == ' ' || c.is_ascii_graphic());
-    sized(text, 128) && visible && matches!(parts[..], [kind, form] if is_header(kind) && is_header(form))
+    sized(text, 128)
+        && visible
+        && matches!(parts[..], [kind, form] if is_header(kind) && is_header(form))
 }
 
 fn sized(text: &str, max: usize) -> bool {

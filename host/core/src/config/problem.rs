@@ -124,7 +124,10 @@ impl Code {
     /// Whether a problem of this kind stands by itself when the file has syntax
     /// errors: what is missing or contradicts may be what could not be read.
     pub(crate) fn stands_alone(self) -> bool {
-        matches!(self, Self::Syntax | Self::WrongType | Self::BadValue | Self::OutOfBounds)
+        matches!(
+            self,
+            Self::Syntax | Self::WrongType | Self::BadValue | Self::OutOfBounds
+        )
     }
 }
 
@@ -142,7 +145,14 @@ impl Serialize for Code {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, column, message, remedy, .. } = self;
+        let Self {
+            file,
+            line,
+            column,
+            message,
+            remedy,
+            ..
+        } = self;
         write!(f, "{file}:{line}:{column}: {message}\n  {remedy}")
     }
 }

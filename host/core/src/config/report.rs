@@ -19,16 +19,36 @@ pub(crate) struct Report<'a> {
 impl<'a> Report<'a> {
     pub fn new(file: &'a str, text: &'a str) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let lines = std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect();
-        Self { file, text, lines, problems: Sink::default() }
+        let lines = std::iter::once(0)
+            .chain(breaks.map(|(at, _)| at + 1))
+            .collect();
+        Self {
+            file,
+            text,
+            lines,
+            problems: Sink::default(),
+        }
     }
 
     /// Adds a problem at the beginning of `span`.
-    pub fn add(&self, span: &Span, code: Code, message: impl Into<String>, remedy: impl Into<String>) {
+    pub fn add(
+        &self,
+        span: &Span,
+        code: Code,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
         let Mark { line, column } = self.place(span);
         let (message, remedy) = (message.into(), remedy.into());
         let file = self.file.to_owned();
-        self.problems.borrow_mut().push(Problem { file, line, column, code, message, remedy });
+        self.problems.borrow_mut().push(Problem {
+            file,
+            line,
+            column,
+            code,
+            message,
+            remedy,
+        });
     }
 
     /// Line and column of a span's beginning.
@@ -36,15 +56,21 @@ impl<'a> Report<'a> {
         let at = self.text.floor_char_boundary(span.start);
         let line = self.lines.partition_point(|start| *start <= at);
         let column = self.text[self.lines[line - 1]..at].chars().count() + 1;
-        Mark { line: small(line), column: small(column) }
+        Mark {
+            line: small(line),
+            column: small(column),
+        }
     }
 
     /// All problems in order of position. When the file is not TOML, only those
     /// that stand by themselves, and none on a line that could not be read.
     pub fn into_problems(self) -> Vec<Problem> {
         let mut problems = self.problems.into_inner();
-        let broken: Vec<u32> =
-            problems.iter().filter(|p| p.code == Code::Syntax).map(|p| p.line).collect();
+        let broken: Vec<u32> = problems
+            .iter()
+            .filter(|p| p.code == Code::Syntax)
+            .map(|p| p.line)
+            .collect();
         if !broken.is_empty() {
             problems.retain(|p| {
                 p.code == Code::Syntax || (p.code.stands_alone() && !broken.contains(&p.line))

@@ -13,11 +13,15 @@ pub fn patterns(table: &Table<'_>, key: &str) -> Vec<Item<Pattern>> {
         match Pattern::parse(item.value) {
             Ok(pattern) => {
                 report_reserved(table, &item.span, &pattern);
-                patterns.push(Item { value: pattern, span: item.span });
+                patterns.push(Item {
+                    value: pattern,
+                    span: item.span,
+                });
             }
             Err(error) => {
                 let message = format!("`{}` is no subject pattern: {error}", item.value);
-                let remedy = "write tokens with dots between them, such as \"shop.order.{order}.*\"";
+                let remedy =
+                    "write tokens with dots between them, such as \"shop.order.{order}.*\"";
                 table.problem_at(&item.span, Code::BadValue, message, remedy);
             }
         }
@@ -30,9 +34,16 @@ pub fn patterns(table: &Table<'_>, key: &str) -> Vec<Item<Pattern>> {
 pub fn report_overlaps(table: &Table<'_>, earlier: &[Item<Pattern>], own: &[Item<Pattern>]) {
     for (at, item) in own.iter().enumerate() {
         let before = earlier.iter().chain(&own[..at]);
-        if let Some(other) = before.into_iter().find(|other| other.value.overlaps(&item.value)) {
-            let message = format!("`{}` and `{}` match the same subjects", other.value, item.value);
-            let remedy = "make each subject match one pattern only; the broker refuses it otherwise";
+        if let Some(other) = before
+            .into_iter()
+            .find(|other| other.value.overlaps(&item.value))
+        {
+            let message = format!(
+                "`{}` and `{}` match the same subjects",
+                other.value, item.value
+            );
+            let remedy =
+                "make each subject match one pattern only; the broker refuses it otherwise";
             table.problem_at(&item.span, Code::Overlap, message, remedy);
         }
     }
@@ -41,7 +52,8 @@ pub fn report_overlaps(table: &Table<'_>, earlier: &[Item<Pattern>], own: &[Item
 /// Reports a pattern that reaches subjects which are not for events.
 pub fn report_reserved(table: &Table<'_>, span: &Span, pattern: &Pattern) {
     if pattern.is_reserved() {
-        let message = format!("`{pattern}` reaches subjects that the broker or the host keeps for itself");
+        let message =
+            format!("`{pattern}` reaches subjects that the broker or the host keeps for itself");
         let remedy = "begin with a fixed token that is not wl, wt, _INBOX and has no $ in front";
         table.problem_at(span, Code::ReservedName, message, remedy);
     }

@@ -1,17 +1,17 @@
 //! One table of a file, with the keys that it may have.
 
-use toml::de::{DeTable, DeValue};
-use toml::Spanned;
+use std::ops::RangeInclusive;
 
-use super::{Code, Report, Span, similar};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::shape::{Shape, join};
+use super::{Code, Report, Span};
 
 /// A table being read. A table that the file leaves out reads like an empty one.
 pub(crate) struct Table<'a> {
     report: &'a Report<'a>,
-    /// Every key of the file; a single capital letter stands for any name.
-    keys: &'static [&'static str],
-    /// Where this is in `keys`, such as `needs.N`.
-    shape: String,
+    shape: Shape,
     /// Where this is in the file, such as `needs.gateway`.
     path: String,
     entries: Option<&'a DeTable<'a>>,
@@ -27,9 +27,19 @@ pub(crate) struct Item<T> {
 
 impl<'a> Table<'a> {
     /// The whole file.
-    pub fn root(report: &'a Report<'a>, keys: &'static [&'static str], entries: &'a DeTable<'a>) -> Self {
-        let (shape, path) = (String::new(), String::new());
-        let table = Self { report, keys, shape, path, entries: Some(entries), span: 0..0 };
+    pub fn root(
+        report: &'a Report<'a>,
+        keys: &'static [&'static str],
+        entries: &'a DeTable<'a>,
+    ) -> Self {
+        let (shape, path) = (Shape::root(keys), String::new());
+        let table = Self {
+            report,
+            shape,
+            path,
+            entries: Some(entries),
+            span: 0..0,
+        };
         table.report_unknown_keys();
         table
     }
@@ -38,14 +48,19 @@ impl<'a> Table<'a> {
     pub fn table(&self, key: &str) -> Self {
         let found = self.get(key);
         let entries = found.and_then(|value| self.as_table(key, value));
-        self.inner(join(&self.shape, key), join(&self.path, &quoted(key)), entries, self.span_of(key))
+        self.inner(
+            self.shape.child(key),
+            join(&self.path, &quoted(key)),
+            entries,
+            self.span_of(key),
+        )
     }
 
     /// The tables under names that the author chooses, in order of name.
     pub fn named_tables(&self) -> Vec<(Item<&'a str>, Self)> {
         let read = |(name, value): (Item<&'a str>, &'a Spanned<DeValue<'a>>)| {
             let entries = self.as_table(name.value, value);
-            let (shape, path) = (join(&self.shape, self.placeholder()), self.path_of(name.value));
+            let (shape, path) = (self.shape.named(), self.path_of(name.value));
             let table = self.inner(shape, path, entries, name.span.clone());
             (name, table)
         };
@@ -56,21 +71,42 @@ impl<'a> Table<'a> {
     pub fn named(&self) -> Vec<(Item<&'a str>, &'a Spanned<DeValue<'a>>)> {
         let entries = self.entries.into_iter().flatten();
         entries
-            .map(|(key, value)| (Item { value: key.get_ref().as_ref(), span: key.span() }, value))
+            .map(|(key, value)| {
+                (
+                    Item {
+                        value: key.get_ref().as_ref(),
+                        span: key.span(),
+                    },
+                    value,
+                )
+            })
             .collect()
     }
 
-    /// The tables of a list of tables, in order.
-    pub fn tables(&self, key: &str) -> Vec<Self> {
-        let Some(value) = self.get(key) else { return Vec::new() };
-        let DeValue::Array(items) = value.get_ref() else {
-            self.wrong_type(key, value, "a list of tables", &format!("begin each with `[[{key}]]`"));
+    /// The tables of a list of tables, in order, with a bound on how many.
+    pub fn tables(&self, key: &str, count: RangeInclusive<usize>) -> Vec<Self> {
+        let Some(value) = self.get(key) else {
             return Vec::new();
         };
+        let DeValue::Array(items) = value.get_ref() else {
+            self.wrong_type(
+                key,
+                value,
+                "a list of tables",
+                &format!("begin each with `[[{key}]]`"),
+            );
+            return Vec::new();
+        };
+        if self
+            .within(key, items.len(), &count, |n| format!("{n} tables"))
+            .is_none()
+        {
+            return Vec::new();
+        }
         let read = |(at, item): (usize, &'a Spanned<DeValue<'a>>)| {
             let path = format!("{}[{at}]", join(&self.path, key));
             let entries = self.as_table(&path, item);
-            self.inner(join(&self.shape, key), path, entries, item.span())
+            self.inner(self.shape.child(key), path, entries, item.span())
         };
         items.iter().enumerate().map(read).collect()
     }
@@ -85,16 +121,23 @@ impl<'a> Table<'a> {
         self.entries.is_some()
     }
 
-    /// Reports a key that has no default and is not there.
+    /// Reports a key that has no default and is not there. A value that should
+    /// have been a table is reported as that and misses nothing.
     pub fn require(&self, key: &str, remedy: &str) {
-        if !self.has(key) {
+        if self.is_there() && !self.has(key) {
             let message = format!("`{}` is missing", self.path_of(key));
             self.problem(key, Code::MissingKey, message, remedy);
         }
     }
 
     /// Reports a problem with the value of `key`, at the table when it has none.
-    pub fn problem(&self, key: &str, code: Code, message: impl Into<String>, remedy: impl Into<String>) {
+    pub fn problem(
+        &self,
+        key: &str,
+        code: Code,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
         self.report.add(&self.span_of(key), code, message, remedy);
     }
 
@@ -108,12 +151,22 @@ impl<'a> Table<'a> {
         let count = self.entries.map_or(0, DeTable::len);
         if count > max {
             let message = format!("`{}` has {count} entries", self.path);
-            self.problem_here(Code::OutOfBounds, message, format!("at most {max} are allowed"));
+            self.problem_here(
+                Code::OutOfBounds,
+                message,
+                format!("at most {max} are allowed"),
+            );
         }
     }
 
     /// Reports a problem at a place of this file.
-    pub fn problem_at(&self, span: &Span, code: Code, message: impl Into<String>, remedy: impl Into<String>) {
+    pub fn problem_at(
+        &self,
+        span: &Span,
+        code: Code,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
         self.report.add(span, code, message, remedy);
     }
 
@@ -137,19 +190,39 @@ impl<'a> Table<'a> {
         &self.path
     }
 
+    /// The value of a key, of whatever type.
     pub fn get(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
-        assert!(self.knows(key), "`{key}` of `{}` is not in the list of keys", self.shape);
+        assert!(self.shape.knows(key), "`{key}` is not in the list of keys");
         self.entries.and_then(|entries| entries.get(key))
     }
 
-    pub(super) fn wrong_type(&self, key: &str, value: &Spanned<DeValue<'_>>, needs: &str, remedy: &str) {
+    pub(super) fn wrong_type(
+        &self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        needs: &str,
+        remedy: &str,
+    ) {
         let (path, found) = (self.path_of(key), said(value.get_ref()));
         let message = format!("`{path}` is {found}; it needs {needs}");
-        self.report.add(&value.span(), Code::WrongType, message, remedy);
+        self.report
+            .add(&value.span(), Code::WrongType, message, remedy);
     }
 
-    fn inner(&self, shape: String, path: String, entries: Option<&'a DeTable<'a>>, span: Span) -> Self {
-        let table = Self { report: self.report, keys: self.keys, shape, path, entries, span };
+    fn inner(
+        &self,
+        shape: Shape,
+        path: String,
+        entries: Option<&'a DeTable<'a>>,
+        span: Span,
+    ) -> Self {
+        let table = Self {
+            report: self.report,
+            shape,
+            path,
+            entries,
+            span,
+        };
         table.report_unknown_keys();
         table
     }
@@ -157,69 +230,37 @@ impl<'a> Table<'a> {
     fn as_table(&self, key: &str, value: &'a Spanned<DeValue<'a>>) -> Option<&'a DeTable<'a>> {
         let entries = value.get_ref().as_table();
         if entries.is_none() {
-            self.wrong_type(key, value, "a table", "write `{ key = value }`, or a header of its own");
+            self.wrong_type(
+                key,
+                value,
+                "a table",
+                "write `{ key = value }`, or a header of its own",
+            );
         }
         entries
-    }
-
-    /// What may stand in this table.
-    fn children(&self) -> impl Iterator<Item = &'static str> {
-        let inside = move |key: &&'static str| {
-            let rest = key.strip_prefix(self.shape.as_str())?;
-            let rest = if self.shape.is_empty() { rest } else { rest.strip_prefix('.')? };
-            rest.split('.').next()
-        };
-        self.keys.iter().filter_map(inside)
-    }
-
-    fn placeholder(&self) -> &'static str {
-        self.children().find(|child| is_placeholder(child)).unwrap_or("")
-    }
-
-    fn knows(&self, key: &str) -> bool {
-        self.children().any(|child| child == key || is_placeholder(child))
     }
 
     fn report_unknown_keys(&self) {
         for (key, _) in self.entries.into_iter().flatten() {
             let name = key.get_ref().as_ref();
-            if !self.knows(name) {
+            if !self.shape.knows(name) {
                 let message = format!("there is no key `{}`", self.path_of(name));
-                self.report.add(&key.span(), Code::UnknownKey, message, self.advice(name));
+                let remedy = self.shape.advice(&self.path, name);
+                self.report
+                    .add(&key.span(), Code::UnknownKey, message, remedy);
             }
         }
     }
-
-    /// What an unknown key may have been meant to be.
-    fn advice(&self, name: &str) -> String {
-        if let Some(known) = similar::nearest(name, self.children()) {
-            return format!("did you mean `{}`?", self.path_of(known));
-        }
-        let elsewhere = self.keys.iter().find(|key| key.rsplit('.').next() == Some(name));
-        match elsewhere.map(|key| key.rsplit_once('.').map_or("", |(table, _)| table)) {
-            Some("") => format!("`{name}` belongs above the first table of the file"),
-            Some(table) => format!("`{name}` belongs in the table `{table}`"),
-            None => {
-                let mut known: Vec<&str> = self.children().collect();
-                known.dedup();
-                format!("remove it; here may stand: {}", known.join(", "))
-            }
-        }
-    }
-}
-
-fn is_placeholder(child: &str) -> bool {
-    child.len() == 1 && child.starts_with(|c: char| c.is_ascii_uppercase())
-}
-
-fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 /// A key as it is written in TOML.
 fn quoted(key: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || "_-[]".contains(c);
-    if !key.is_empty() && key.chars().all(bare) { key.to_owned() } else { format!("{key:?}") }
+    if !key.is_empty() && key.chars().all(bare) {
+        key.to_owned()
+    } else {
+        format!("{key:?}")
+    }
 }
 
 fn said(value: &DeValue<'_>) -> &'static str {

@@ -2,9 +2,19 @@
 
 use std::time::Duration;
 
-const DURATIONS: &[(&str, u64)] =
-    &[("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
-const SIZES: &[(&str, u64)] = &[("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+const DURATIONS: &[(&str, u64)] = &[
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+    ("ms", 1),
+];
+const SIZES: &[(&str, u64)] = &[
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("B", 1),
+];
 
 /// Reads `250ms`, `3s`, `15m`, `24h` or `90d`. None: it is none of these, or
 /// longer than `u64` milliseconds.
@@ -21,7 +31,10 @@ pub fn parse_size(text: &str) -> Option<u64> {
 /// A duration in the largest unit that is exact, such as `15m`; milliseconds
 /// are the smallest.
 pub fn format_duration(duration: Duration) -> String {
-    format(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), DURATIONS)
+    format(
+        u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+        DURATIONS,
+    )
 }
 
 /// A size in the largest unit that is exact, such as `64KiB`.
@@ -37,7 +50,9 @@ fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 }
 
 fn format(amount: u64, units: &[(&str, u64)]) -> String {
-    let exact = units.iter().find(|(_, factor)| amount >= *factor && amount.is_multiple_of(*factor));
+    let exact = units
+        .iter()
+        .find(|(_, factor)| amount >= *factor && amount.is_multiple_of(*factor));
     let smallest = units.last().map_or("", |(name, _)| name);
     match exact {
         Some((name, factor)) => format!("{}{name}", amount / factor),

@@ -14,7 +14,8 @@ impl<'a> Table<'a> {
     /// A text of `bytes` bytes.
     pub fn text(&self, key: &str, bytes: RangeInclusive<usize>) -> Option<&'a str> {
         let text = self.string(key, "a text")?;
-        self.within(key, text.len(), &bytes, |n| format!("{n} bytes")).map(|_| text)
+        self.within(key, text.len(), &bytes, |n| format!("{n} bytes"))
+            .map(|_| text)
     }
 
     /// A text of a given form.
@@ -23,7 +24,10 @@ impl<'a> Table<'a> {
         if (form.fits)(text) {
             return Some(text);
         }
-        let message = format!("`{}` is `{text}`, which has not its form", self.path_of(key));
+        let message = format!(
+            "`{}` is `{text}`, which has not its form",
+            self.path_of(key)
+        );
         self.problem(key, Code::BadValue, message, format!("use {}", form.said));
         None
     }
@@ -34,7 +38,11 @@ impl<'a> Table<'a> {
         let text = self.string(key, &one_of(&words))?;
         let found = options.iter().find(|(word, _)| *word == text);
         if found.is_none() {
-            let message = format!("`{}` is `{text}`; it needs {}", self.path_of(key), one_of(&words));
+            let message = format!(
+                "`{}` is `{text}`; it needs {}",
+                self.path_of(key),
+                one_of(&words)
+            );
             let remedy = match similar::nearest(text, words.iter().copied()) {
                 Some(word) => format!("did you mean `{word}`?"),
                 None => format!("write {}", one_of(&words)),
@@ -49,7 +57,12 @@ impl<'a> Table<'a> {
         let value = self.get(key)?;
         let flag = value.get_ref().as_bool();
         if flag.is_none() {
-            self.wrong_type(key, value, "true or false", "write true or false, without quotes");
+            self.wrong_type(
+                key,
+                value,
+                "true or false",
+                "write true or false, without quotes",
+            );
         }
         flag
     }
@@ -88,7 +101,9 @@ impl<'a> Table<'a> {
     pub fn duration(&self, key: &str, bounds: RangeInclusive<Duration>) -> Option<Duration> {
         let form = "a duration such as \"250ms\", \"3s\", \"15m\", \"24h\" or \"90d\"";
         let duration = self.measure(key, form, units::parse_duration)?;
-        self.within(key, duration, &bounds, |duration| units::format_duration(*duration))
+        self.within(key, duration, &bounds, |duration| {
+            units::format_duration(*duration)
+        })
     }
 
     /// A size in bytes within bounds.
@@ -104,7 +119,10 @@ impl<'a> Table<'a> {
         let mut texts = Vec::with_capacity(items.len());
         for item in items {
             match item.get_ref().as_str() {
-                Some(text) => texts.push(Item { value: text, span: item.span() }),
+                Some(text) => texts.push(Item {
+                    value: text,
+                    span: item.span(),
+                }),
                 None => self.wrong_type(key, item, "texts", "put each element in quotes"),
             }
         }
@@ -113,14 +131,23 @@ impl<'a> Table<'a> {
     }
 
     /// A list of texts of one form, with a bound on how many.
-    pub fn names(&self, key: &str, count: RangeInclusive<usize>, form: &Form) -> Option<Vec<Item<&'a str>>> {
+    pub fn names(
+        &self,
+        key: &str,
+        count: RangeInclusive<usize>,
+        form: &Form,
+    ) -> Option<Vec<Item<&'a str>>> {
         let mut items = self.texts(key, count)?;
         items.retain(|item| self.fits(key, item, form));
         Some(items)
     }
 
     /// A list, with a bound on how many.
-    pub fn list(&self, key: &str, count: RangeInclusive<usize>) -> Option<&'a [Spanned<DeValue<'a>>]> {
+    pub fn list(
+        &self,
+        key: &str,
+        count: RangeInclusive<usize>,
+    ) -> Option<&'a [Spanned<DeValue<'a>>]> {
         let value = self.get(key)?;
         let Some(items) = value.get_ref().as_array() else {
             self.wrong_type(key, value, "a list", "put it in brackets: [ … ]");
@@ -134,8 +161,17 @@ impl<'a> Table<'a> {
     pub fn fits(&self, key: &str, item: &Item<&str>, form: &Form) -> bool {
         let fits = (form.fits)(item.value);
         if !fits {
-            let message = format!("`{}` in `{}` has not its form", item.value, self.path_of(key));
-            self.problem_at(&item.span, Code::BadValue, message, format!("use {}", form.said));
+            let message = format!(
+                "`{}` in `{}` has not its form",
+                item.value,
+                self.path_of(key)
+            );
+            self.problem_at(
+                &item.span,
+                Code::BadValue,
+                message,
+                format!("use {}", form.said),
+            );
         }
         fits
     }
@@ -144,8 +180,16 @@ impl<'a> Table<'a> {
     pub fn name_fits(&self, name: &Item<&str>, form: &Form) -> bool {
         let fits = (form.fits)(name.value);
         if !fits {
-            let message = format!("`{}` is not a name for this table", self.path_of(name.value));
-            self.problem_at(&name.span, Code::BadValue, message, format!("use {}", form.said));
+            let message = format!(
+                "`{}` is not a name for this table",
+                self.path_of(name.value)
+            );
+            self.problem_at(
+                &name.span,
+                Code::BadValue,
+                message,
+                format!("use {}", form.said),
+            );
         }
         fits
     }
@@ -162,18 +206,29 @@ impl<'a> Table<'a> {
     fn measure<T>(&self, key: &str, form: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
         let value = self.get(key)?;
         let Some(text) = value.get_ref().as_str() else {
-            self.wrong_type(key, value, form, "write a whole number and its unit, in quotes");
+            self.wrong_type(
+                key,
+                value,
+                form,
+                "write a whole number and its unit, in quotes",
+            );
             return None;
         };
         let parsed = parse(text);
         if parsed.is_none() {
             let message = format!("`{}` is `{text}`; it needs {form}", self.path_of(key));
-            self.problem(key, Code::BadValue, message, "write one whole number and one unit");
+            self.problem(
+                key,
+                Code::BadValue,
+                message,
+                "write one whole number and one unit",
+            );
         }
         parsed
     }
 
-    fn within<T: PartialOrd>(
+    /// The value, if it is within bounds; reports it if not.
+    pub fn within<T: PartialOrd>(
         &self,
         key: &str,
         value: T,
@@ -184,16 +239,33 @@ impl<'a> Table<'a> {
             return Some(value);
         }
         let (least, most) = (said(bounds.start()), said(bounds.end()));
-        let message = format!("`{}` is {}, outside its bounds", self.path_of(key), said(&value));
-        self.problem(key, Code::OutOfBounds, message, format!("allowed are {least} to {most}"));
+        let message = format!(
+            "`{}` is {}, outside its bounds",
+            self.path_of(key),
+            said(&value)
+        );
+        self.problem(
+            key,
+            Code::OutOfBounds,
+            message,
+            format!("allowed are {least} to {most}"),
+        );
         None
     }
 
     fn report_repeated(&self, key: &str, items: &[Item<&str>]) {
         for (at, item) in items.iter().enumerate() {
-            if items[..at].iter().any(|earlier| earlier.value == item.value) {
+            if items[..at]
+                .iter()
+                .any(|earlier| earlier.value == item.value)
+            {
                 let message = format!("`{}` stands twice in `{}`", item.value, self.path_of(key));
-                self.problem_at(&item.span, Code::Duplicate, message, "remove one of the two");
+                self.problem_at(
+                    &item.span,
+                    Code::Duplicate,
+                    message,
+                    "remove one of the two",
+                );
             }
         }
     }

@@ -4,6 +4,7 @@
 //! units and defaults of every key stand in `docs/manifest.md`.
 
 mod keys;
+mod metrics;
 mod outside;
 mod policy;
 mod rules;
@@ -16,6 +17,7 @@ mod tests;
 
 use crate::config::names::{LABEL, STREAM};
 use crate::config::{self, Code, Located, Problem, Table};
+use crate::record::TIMERS_MAX;
 
 pub use keys::KEYS;
 pub use types::{
@@ -24,8 +26,6 @@ pub use types::{
     StatusSet, Subscription,
 };
 
-/// Most names that `timers` may list: a record holds that many.
-pub const TIMERS_MAX: usize = 16;
 /// Most names that `headers` may list.
 pub const HEADERS_MAX: usize = 32;
 
@@ -49,13 +49,18 @@ pub fn read(file: &str, text: &str) -> Result<Located<Manifest>, Vec<Problem>> {
     })
 }
 
-
 /// Prefix of event types that the host itself makes.
 pub(crate) const RESERVED_TYPE: &str = "wharf.";
 
 fn build(root: &Table<'_>) -> Manifest {
-    root.require("name", "write name = \"…\"; state and dedup belong to it, so it stays for ever");
-    root.require("stream", "write stream = \"…\", the stream that holds the handler's events");
+    root.require(
+        "name",
+        "write name = \"…\"; state and dedup belong to it, so it stays for ever",
+    );
+    root.require(
+        "stream",
+        "write stream = \"…\", the stream that holds the handler's events",
+    );
     let on = subscriptions::read(root);
     let keyed = on.iter().any(|subscription| subscription.key.is_some());
     let ordering = ordering(root).unwrap_or(if keyed { Ordering::Key } else { Ordering::None });
@@ -75,57 +80,88 @@ fn build(root: &Table<'_>) -> Manifest {
         headers: headers(root),
         on,
         emits: subscriptions::emits(&root.table("emits")),
-        state: root.has("state").then(|| policy::state(&root.table("state"))),
+        state: root
+            .has("state")
+            .then(|| policy::state(&root.table("state"))),
         dedup: policy::dedup(&root.table("dedup"), ordering),
         retry: policy::retry(&root.table("retry")),
         guard: policy::guard(&root.table("guard")),
         limits,
         needs: outside::needs(&root.table("needs")),
-        metrics: outside::metrics(&root.table("metrics")),
+        metrics: metrics::read(&root.table("metrics")),
         config: outside::config(&root.table("config")),
         secrets: outside::secrets(&root.table("secrets")),
     }
 }
 
 fn ordering(root: &Table<'_>) -> Option<Ordering> {
-    root.choice("ordering", &[("key", Ordering::Key), ("none", Ordering::None)])
+    root.choice(
+        "ordering",
+        &[("key", Ordering::Key), ("none", Ordering::None)],
+    )
 }
 
 fn on_dead(root: &Table<'_>) -> Option<OnDead> {
-    root.choice("on_dead", &[("block", OnDead::Block), ("continue", OnDead::Continue)])
+    root.choice(
+        "on_dead",
+        &[("block", OnDead::Block), ("continue", OnDead::Continue)],
+    )
 }
 
 fn delivery(root: &Table<'_>) -> Option<Delivery> {
-    let options = [("effect-once", Delivery::EffectOnce), ("at-least-once", Delivery::AtLeastOnce)];
+    let options = [
+        ("effect-once", Delivery::EffectOnce),
+        ("at-least-once", Delivery::AtLeastOnce),
+    ];
     root.choice("delivery", &options)
 }
 
 fn instance(root: &Table<'_>) -> Option<InstancePolicy> {
-    root.choice("instance", &[("fresh", InstancePolicy::Fresh), ("reuse", InstancePolicy::Reuse)])
+    root.choice(
+        "instance",
+        &[
+            ("fresh", InstancePolicy::Fresh),
+            ("reuse", InstancePolicy::Reuse),
+        ],
+    )
 }
 
 fn stream(root: &Table<'_>) -> String {
     let stream = root.name("stream", &STREAM);
     if stream.is_some_and(is_host_stream) {
         let message = "`stream` names a stream that the host keeps for itself";
-        root.problem("stream", Code::ReservedName, message, "name the stream that holds the events");
+        root.problem(
+            "stream",
+            Code::ReservedName,
+            message,
+            "name the stream that holds the events",
+        );
     }
     owned(stream)
 }
 
 /// Streams of ledgers, timers, buckets and objects.
 pub(crate) fn is_host_stream(name: &str) -> bool {
-    ["WHARF", "KV_", "OBJ_"].iter().any(|prefix| name.starts_with(prefix))
+    ["WHARF", "KV_", "OBJ_"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
 }
 
 fn timers(root: &Table<'_>) -> Vec<String> {
-    let names = root.names("timers", 0..=TIMERS_MAX, &LABEL).unwrap_or_default();
-    names.into_iter().map(|item| item.value.to_owned()).collect()
+    let names = root
+        .names("timers", 0..=TIMERS_MAX, &LABEL)
+        .unwrap_or_default();
+    names
+        .into_iter()
+        .map(|item| item.value.to_owned())
+        .collect()
 }
 
 /// Lower-case names, once each.
 fn headers(root: &Table<'_>) -> Vec<String> {
-    let items = root.names("headers", 0..=HEADERS_MAX, &config::names::HEADER).unwrap_or_default();
+    let items = root
+        .names("headers", 0..=HEADERS_MAX, &config::names::HEADER)
+        .unwrap_or_default();
     let mut headers: Vec<String> = Vec::with_capacity(items.len());
     for item in items {
         let name = item.value.to_ascii_lowercase();
@@ -135,7 +171,12 @@ fn headers(root: &Table<'_>) -> Vec<String> {
             root.problem_at(&item.span, Code::NoEffect, message, remedy);
         } else if headers.contains(&name) {
             let message = format!("`{name}` stands twice in `headers`, apart from case");
-            root.problem_at(&item.span, Code::Duplicate, message, "remove one of the two");
+            root.problem_at(
+                &item.span,
+                Code::Duplicate,
+                message,
+                "remove one of the two",
+            );
         }
         headers.push(name);
     }

@@ -7,7 +7,11 @@ use super::{Dedup, Delivery, Guard, Ordering, Retry, StatePolicy};
 use crate::config::names::MEDIA_TYPE;
 use crate::config::{Code, Table};
 use crate::limits::Limits;
+use crate::record::IDS_MAX;
 
+/// What a record has room for.
+const REMEMBER_MAX: u32 = 256;
+const _: () = assert!(REMEMBER_MAX as usize == IDS_MAX);
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 /// The broker's own limit of a message.
@@ -18,7 +22,9 @@ const MEMORY_MAX: u64 = 4 << 30;
 const LIFETIME: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24 * 3650);
 
 pub(super) fn state(table: &Table<'_>) -> StatePolicy {
-    let content_type = table.name("content_type", &MEDIA_TYPE).unwrap_or("application/json");
+    let content_type = table
+        .name("content_type", &MEDIA_TYPE)
+        .unwrap_or("application/json");
     StatePolicy {
         version: table.count("version", 1..=u32::MAX).unwrap_or(1),
         ttl: table.duration("ttl", LIFETIME),
@@ -32,7 +38,7 @@ pub(super) fn dedup(table: &Table<'_>, ordering: Ordering) -> Dedup {
         Ordering::None => Duration::from_mins(2),
     };
     Dedup {
-        remember: table.count("remember", 1..=256).unwrap_or(32),
+        remember: table.count("remember", 1..=REMEMBER_MAX).unwrap_or(32),
         keep_for: table.duration("for", LIFETIME).unwrap_or(keep_for),
     }
 }
@@ -42,13 +48,23 @@ pub(super) fn retry(table: &Table<'_>) -> Retry {
     let delay = Duration::from_millis(1)..=Duration::from_hours(24);
     let age = Duration::from_secs(1)..=Duration::from_hours(24 * 365);
     Retry {
-        max_attempts: table.count("max_attempts", 1..=10_000).unwrap_or(base.max_attempts),
-        initial: table.duration("initial", delay.clone()).unwrap_or(base.initial),
+        max_attempts: table
+            .count("max_attempts", 1..=10_000)
+            .unwrap_or(base.max_attempts),
+        initial: table
+            .duration("initial", delay.clone())
+            .unwrap_or(base.initial),
         factor: table.number("factor", 1.0..=100.0).unwrap_or(base.factor),
         cap: table.duration("cap", delay).unwrap_or(base.cap),
-        max_age: table.duration("max_age", age.clone()).unwrap_or(base.max_age),
-        guest_faults: table.count("guest_faults", 1..=1000).unwrap_or(base.guest_faults),
-        not_ready_max_age: table.duration("not_ready_max_age", age).unwrap_or(base.not_ready_max_age),
+        max_age: table
+            .duration("max_age", age.clone())
+            .unwrap_or(base.max_age),
+        guest_faults: table
+            .count("guest_faults", 1..=1000)
+            .unwrap_or(base.guest_faults),
+        not_ready_max_age: table
+            .duration("not_ready_max_age", age)
+            .unwrap_or(base.not_ready_max_age),
     }
 }
 
@@ -57,9 +73,13 @@ pub(super) fn guard(table: &Table<'_>) -> Guard {
     let base = Guard::default();
     let window = Duration::from_secs(1)..=Duration::from_hours(24);
     let guard = Guard {
-        dead_share: table.number("dead_share", 0.0..=1.0).unwrap_or(base.dead_share),
+        dead_share: table
+            .number("dead_share", 0.0..=1.0)
+            .unwrap_or(base.dead_share),
         window: table.duration("window", window).unwrap_or(base.window),
-        min_events: table.count("min_events", 1..=1_000_000).unwrap_or(base.min_events),
+        min_events: table
+            .count("min_events", 1..=1_000_000)
+            .unwrap_or(base.min_events),
     };
     if table.is_there() {
         let message = "`guard` does nothing yet: this version never pauses a handler by itself";
@@ -78,10 +98,14 @@ pub(super) fn limits(table: &Table<'_>, delivery: Delivery) -> Limits {
     };
     let duration = Duration::from_millis(1)..=Duration::from_hours(1);
     let size = |key: &str, least: u64, most: u64| table.size(key, least..=most);
-    let time = table.duration("time", duration.clone()).unwrap_or(base.time);
+    let time = table
+        .duration("time", duration.clone())
+        .unwrap_or(base.time);
     Limits {
         time,
-        cpu_time: table.duration("cpu_time", duration).unwrap_or(base.cpu_time.min(time)),
+        cpu_time: table
+            .duration("cpu_time", duration)
+            .unwrap_or(base.cpu_time.min(time)),
         memory_bytes: size("memory", 64 * KIB, MEMORY_MAX).unwrap_or(base.memory_bytes),
         state_bytes: size("state_bytes", 1, MESSAGE_MAX).unwrap_or(base.state_bytes),
         emit_bytes: size("emit_bytes", 1, MESSAGE_MAX).unwrap_or(base.emit_bytes),

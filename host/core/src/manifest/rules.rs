@@ -1,14 +1,14 @@
 //! Rules between the settings of one manifest: contradictions, and settings
 //! that would change nothing.
 
-use super::{Delivery, Manifest, Ordering};
+use super::{Delivery, Manifest, Ordering, subscriptions};
 use crate::config::units::format_duration;
 use crate::config::{Code, Table};
 
 pub(super) fn check(root: &Table<'_>, manifest: &Manifest) {
     match manifest.ordering {
         Ordering::Key => keyed(root, manifest),
-        Ordering::None => unordered(root),
+        Ordering::None => unordered(root, manifest),
     }
     if manifest.delivery == Delivery::AtLeastOnce {
         at_least_once(root, manifest);
@@ -24,10 +24,14 @@ pub(super) fn check(root: &Table<'_>, manifest: &Manifest) {
 }
 
 fn keyed(root: &Table<'_>, manifest: &Manifest) {
-    for (table, subscription) in root.tables("on").iter().zip(&manifest.on) {
+    for (table, subscription) in subscriptions::tables(root).iter().zip(&manifest.on) {
         if subscription.key.is_none() && !table.has("key") {
-            let message = format!("`{}` is missing: ordering = \"key\" needs a key of every event", table.path_of("key"));
-            let remedy = "write key = \"{…}\" with a capture of the subject, or ordering = \"none\"";
+            let message = format!(
+                "`{}` is missing: ordering = \"key\" needs a key of every event",
+                table.path_of("key")
+            );
+            let remedy =
+                "write key = \"{…}\" with a capture of the subject, or ordering = \"none\"";
             table.problem_here(Code::MissingKey, message, remedy);
         }
     }
@@ -35,46 +39,75 @@ fn keyed(root: &Table<'_>, manifest: &Manifest) {
 
 /// With `ordering = "none"` the entity is the event itself: nothing comes after
 /// it that could find a state, a timer or a dead predecessor.
-fn unordered(root: &Table<'_>) {
+fn unordered(root: &Table<'_>, manifest: &Manifest) {
     let remedy = "write ordering = \"key\" and a key rule, or remove it";
-    for key in ["state", "timers"] {
-        if root.has(key) {
-            let message = format!("`{key}` and ordering = \"none\" contradict: each event is an entity of its own");
+    for (key, used) in commits(root, manifest) {
+        if used {
+            let message = format!(
+                "`{key}` and ordering = \"none\" contradict: each event is an entity of its own"
+            );
             root.problem(key, Code::Contradiction, message, remedy);
         }
     }
     if root.has("on_dead") {
-        let message = "`on_dead` has no effect with ordering = \"none\": no event waits for another";
+        let message =
+            "`on_dead` has no effect with ordering = \"none\": no event waits for another";
         root.problem("on_dead", Code::NoEffect, message, remedy);
     }
     if root.table("dedup").has("remember") {
-        let message = "`dedup.remember` has no effect with ordering = \"none\": a record is of one event";
-        root.table("dedup").problem("remember", Code::NoEffect, message, remedy);
+        let message =
+            "`dedup.remember` has no effect with ordering = \"none\": a record is of one event";
+        root.table("dedup")
+            .problem("remember", Code::NoEffect, message, remedy);
     }
+}
+
+/// What only commits can write, and whether the manifest asks for it.
+fn commits(root: &Table<'_>, manifest: &Manifest) -> [(&'static str, bool); 2] {
+    [
+        ("state", root.has("state")),
+        ("timers", !manifest.timers.is_empty()),
+    ]
 }
 
 /// Without a commit nothing but one emission, which its derived id protects,
 /// can be done once.
 fn at_least_once(root: &Table<'_>, manifest: &Manifest) {
     if manifest.ordering == Ordering::Key {
-        let message = "delivery = \"at-least-once\" needs ordering = \"none\": order is kept by commits";
-        root.problem("delivery", Code::Contradiction, message, "write ordering = \"none\", or remove delivery");
-        for key in ["state", "timers"] {
-            if root.has(key) {
-                let message = format!("`{key}` and delivery = \"at-least-once\" contradict: it is written by commits");
-                root.problem(key, Code::Contradiction, message, "remove it, or remove delivery");
+        let message =
+            "delivery = \"at-least-once\" needs ordering = \"none\": order is kept by commits";
+        root.problem(
+            "delivery",
+            Code::Contradiction,
+            message,
+            "write ordering = \"none\", or remove delivery",
+        );
+        for (key, used) in commits(root, manifest) {
+            if used {
+                let message = format!(
+                    "`{key}` and delivery = \"at-least-once\" contradict: it is written by commits"
+                );
+                root.problem(
+                    key,
+                    Code::Contradiction,
+                    message,
+                    "remove it, or remove delivery",
+                );
             }
         }
     }
     if manifest.limits.emits > 1 {
         let message = "delivery = \"at-least-once\" allows one emission for each event";
         let remedy = "write limits.emits = 1, or remove delivery";
-        root.table("limits").problem("emits", Code::Contradiction, message, remedy);
+        root.table("limits")
+            .problem("emits", Code::Contradiction, message, remedy);
     }
 }
 
 fn lifetimes(root: &Table<'_>, manifest: &Manifest) {
-    let Some(ttl) = manifest.state.as_ref().and_then(|state| state.ttl) else { return };
+    let Some(ttl) = manifest.state.as_ref().and_then(|state| state.ttl) else {
+        return;
+    };
     let horizon = manifest.dedup.keep_for;
     if ttl < horizon {
         let message = format!(
@@ -82,7 +115,12 @@ fn lifetimes(root: &Table<'_>, manifest: &Manifest) {
             format_duration(ttl),
             format_duration(horizon)
         );
-        root.table("state").problem("ttl", Code::Contradiction, message, "raise state.ttl, or lower dedup.for");
+        root.table("state").problem(
+            "ttl",
+            Code::Contradiction,
+            message,
+            "raise state.ttl, or lower dedup.for",
+        );
     }
 }
 
@@ -92,13 +130,27 @@ fn delays(root: &Table<'_>, manifest: &Manifest) {
     if retry.initial > retry.cap {
         let (initial, cap) = (format_duration(retry.initial), format_duration(retry.cap));
         let message = format!("`retry.initial` is {initial}, more than `retry.cap` ({cap})");
-        let key = if table.has("initial") { "initial" } else { "cap" };
-        table.problem(key, Code::Contradiction, message, "make the first delay the shorter one");
+        let key = if table.has("initial") {
+            "initial"
+        } else {
+            "cap"
+        };
+        table.problem(
+            key,
+            Code::Contradiction,
+            message,
+            "make the first delay the shorter one",
+        );
     }
     if table.has("cap") && retry.cap > retry.max_age {
         let (cap, age) = (format_duration(retry.cap), format_duration(retry.max_age));
         let message = format!("`retry.cap` is {cap}, more than `retry.max_age` ({age})");
-        table.problem("cap", Code::NoEffect, message, "lower retry.cap, or raise retry.max_age");
+        table.problem(
+            "cap",
+            Code::NoEffect,
+            message,
+            "lower retry.cap, or raise retry.max_age",
+        );
     }
 }
 
@@ -106,11 +158,19 @@ fn times(root: &Table<'_>, manifest: &Manifest) {
     let limits = &manifest.limits;
     let whole = format_duration(limits.time);
     if limits.cpu_time > limits.time {
-        let message = format!("`limits.cpu_time` is more than `limits.time` ({whole}), which includes it");
-        root.table("limits").problem("cpu_time", Code::Contradiction, message, "lower it, or raise limits.time");
+        let message =
+            format!("`limits.cpu_time` is more than `limits.time` ({whole}), which includes it");
+        root.table("limits").problem(
+            "cpu_time",
+            Code::Contradiction,
+            message,
+            "lower it, or raise limits.time",
+        );
     }
     for (name, need) in root.table("needs").named_tables() {
-        let Some(policy) = manifest.needs.get(name.value) else { continue };
+        let Some(policy) = manifest.needs.get(name.value) else {
+            continue;
+        };
         if policy.timeout >= limits.time {
             let (path, timeout) = (need.path_of("timeout"), format_duration(policy.timeout));
             let message = format!("`{path}` is {timeout}, not less than `limits.time` ({whole})");
@@ -122,17 +182,47 @@ fn times(root: &Table<'_>, manifest: &Manifest) {
 
 fn unused_limits(root: &Table<'_>, manifest: &Manifest) {
     let rules = [
-        ("state_bytes", manifest.state.is_none(), "the handler keeps no state", "add [state]"),
-        ("emit_bytes", manifest.emits.is_empty(), "the handler emits nothing", "add [emits]"),
-        ("emits", manifest.emits.is_empty(), "the handler emits nothing", "add [emits]"),
-        ("request_bytes", manifest.needs.is_empty(), "the handler calls no need", "add [needs.N]"),
-        ("response_bytes", manifest.needs.is_empty(), "the handler calls no need", "add [needs.N]"),
+        (
+            "state_bytes",
+            manifest.state.is_none(),
+            "the handler keeps no state",
+            "add [state]",
+        ),
+        (
+            "emit_bytes",
+            manifest.emits.is_empty(),
+            "the handler emits nothing",
+            "add [emits]",
+        ),
+        (
+            "emits",
+            manifest.emits.is_empty(),
+            "the handler emits nothing",
+            "add [emits]",
+        ),
+        (
+            "request_bytes",
+            manifest.needs.is_empty(),
+            "the handler calls no need",
+            "add [needs.N]",
+        ),
+        (
+            "response_bytes",
+            manifest.needs.is_empty(),
+            "the handler calls no need",
+            "add [needs.N]",
+        ),
     ];
     let limits = root.table("limits");
     for (key, unused, reason, instead) in rules {
         if unused && limits.has(key) {
             let message = format!("`limits.{key}` has no effect: {reason}");
-            limits.problem(key, Code::NoEffect, message, format!("remove it, or {instead}"));
+            limits.problem(
+                key,
+                Code::NoEffect,
+                message,
+                format!("remove it, or {instead}"),
+            );
         }
     }
 }
@@ -153,7 +243,12 @@ fn settings(root: &Table<'_>) {
         if key.has("default") && key.flag("required") == Some(true) {
             let path = config.path_of(name.value);
             let message = format!("`{path}` is required and has a default, so it never is missing");
-            key.problem("required", Code::Contradiction, message, "remove one of the two");
+            key.problem(
+                "required",
+                Code::Contradiction,
+                message,
+                "remove one of the two",
+            );
         }
     }
     for (name, _) in root.table("secrets").named() {

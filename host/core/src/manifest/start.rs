@@ -12,13 +12,16 @@ pub(super) fn read(root: &Table<'_>) -> Option<Start> {
         DeValue::Datetime(time) => since_1970_ms(time).map(Start::TimeMs),
         DeValue::Integer(_) => {
             // The broker counts sequences from 1; TOML's largest number bounds them.
-            return root.whole("start", 1..=i64::MAX as u64).map(Start::Sequence);
+            return root
+                .whole("start", 1..=i64::MAX.unsigned_abs())
+                .map(Start::Sequence);
         }
         DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Array(_) | DeValue::Table(_) => None,
     };
     if start.is_none() {
         let message = "`start` is no place in a stream";
-        let remedy = "write \"new\", \"all\", a sequence such as 1200, or a time such as \"2026-01-31T08:00:00Z\"";
+        let remedy = "write \"new\", \"all\", a sequence such as 1200, \
+                      or a time such as \"2026-01-31T08:00:00Z\"";
         root.problem("start", Code::BadValue, message, remedy);
     }
     start
@@ -48,8 +51,16 @@ fn since_1970_ms(at: &Datetime) -> Option<u64> {
 /// Days of the Gregorian calendar; years are counted from March, so that the
 /// leap day is the last of its year.
 fn days_since_1970(date: Date) -> i64 {
-    let (year, month, day) = (i64::from(date.year), i64::from(date.month), i64::from(date.day));
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (year, month, day) = (
+        i64::from(date.year),
+        i64::from(date.month),
+        i64::from(date.day),
+    );
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
     let in_year = (153 * month + 2) / 5 + day - 1;
     year * 365 + leap_days + in_year - 719_468

@@ -13,25 +13,31 @@ const TYPES_MAX: usize = 256;
 
 pub(super) fn read(root: &Table<'_>) -> Vec<Subscription> {
     root.require("on", "add [[on]] with the subjects that the handler reads");
-    let tables = root.tables("on");
-    if root.has("on") && !(1..=SUBSCRIPTIONS_MAX).contains(&tables.len()) {
-        let message = format!("there are {} subscriptions", tables.len());
-        let remedy = format!("write 1 to {SUBSCRIPTIONS_MAX}; one can list several subjects");
-        root.problem("on", Code::OutOfBounds, message, remedy);
-    }
     let mut patterns: Vec<Item<Pattern>> = Vec::new();
-    let mut subscriptions = Vec::with_capacity(tables.len());
-    for table in tables.iter().take(SUBSCRIPTIONS_MAX) {
-        table.require("subjects", "write subjects = [\"…\"], the patterns that it reads");
+    let mut subscriptions = Vec::new();
+    for table in &tables(root) {
+        table.require(
+            "subjects",
+            "write subjects = [\"…\"], the patterns that it reads",
+        );
         let own = subjects::patterns(table, "subjects");
         let key = key(table);
         report_missing_captures(table, key.as_ref(), &own);
         subjects::report_overlaps(table, &patterns, &own);
         let types = types(table);
-        subscriptions.push(Subscription { subjects: own.iter().map(|p| p.value.clone()).collect(), key, types });
+        subscriptions.push(Subscription {
+            subjects: own.iter().map(|p| p.value.clone()).collect(),
+            key,
+            types,
+        });
         patterns.extend(own);
     }
     subscriptions
+}
+
+/// The tables `[[on]]`, in order.
+pub(super) fn tables<'a>(root: &Table<'a>) -> Vec<Table<'a>> {
+    root.tables("on", 1..=SUBSCRIPTIONS_MAX)
 }
 
 pub(super) fn emits(table: &Table<'_>) -> BTreeMap<String, Template> {
@@ -41,7 +47,9 @@ pub(super) fn emits(table: &Table<'_>) -> BTreeMap<String, Template> {
         if table.name_fits(&name, &EVENT_TYPE) {
             report_reserved_type(table, &name);
         }
-        let Some(text) = table.text(name.value, 1..=PATTERN_BYTES_MAX) else { continue };
+        let Some(text) = table.text(name.value, 1..=PATTERN_BYTES_MAX) else {
+            continue;
+        };
         match Template::parse(text) {
             Ok(template) => {
                 subjects::report_reserved(table, &table.span_of(name.value), &template.pattern());
@@ -49,7 +57,7 @@ pub(super) fn emits(table: &Table<'_>) -> BTreeMap<String, Template> {
             }
             Err(error) => {
                 let message = format!("`{text}` is no subject for events: {error}");
-                let remedy = "write a subject with {key} as one token, such as \"shop.order.{key}.confirmed\"";
+                let remedy = "write {key} as one token, such as \"shop.order.{key}.confirmed\"";
                 table.problem(name.value, Code::BadValue, message, remedy);
             }
         }
@@ -63,7 +71,8 @@ fn key(table: &Table<'_>) -> Option<KeyRule> {
         Ok(rule) => Some(rule),
         Err(error) => {
             let message = format!("`{text}` is no key rule: {error}");
-            let remedy = "write captures such as \"{order}\" or \"{aggregate}/{id}\", or data:/pointer, header:name, attribute:name";
+            let remedy = "write captures such as \"{order}\" or \"{aggregate}/{id}\", \
+                          or data:/pointer, header:name, attribute:name";
             table.problem("key", Code::BadValue, message, remedy);
             None
         }
@@ -75,15 +84,25 @@ fn types(table: &Table<'_>) -> Option<Vec<String>> {
     for item in &items {
         report_reserved_type(table, item);
     }
-    Some(items.into_iter().map(|item| item.value.to_owned()).collect())
+    Some(
+        items
+            .into_iter()
+            .map(|item| item.value.to_owned())
+            .collect(),
+    )
 }
 
 fn report_missing_captures(table: &Table<'_>, key: Option<&KeyRule>, patterns: &[Item<Pattern>]) {
-    let Some(KeyRule::Template(template)) = key else { return };
+    let Some(KeyRule::Template(template)) = key else {
+        return;
+    };
     for item in patterns {
         let lacks = |name: &&str| !item.value.captures().any(|known| known == *name);
         if let Some(name) = template.captures().find(lacks) {
-            let message = format!("`{}` captures no `{name}`, which `key` asks for", item.value);
+            let message = format!(
+                "`{}` captures no `{name}`, which `key` asks for",
+                item.value
+            );
             let remedy = format!("write {{{name}}} in place of one of its tokens");
             table.problem_at(&item.span, Code::MissingCapture, message, remedy);
         }

@@ -150,7 +150,11 @@ pub struct Guard {
 
 impl Default for Guard {
     fn default() -> Self {
-        Self { dead_share: 0.1, window: Duration::from_mins(1), min_events: 20 }
+        Self {
+            dead_share: 0.1,
+            window: Duration::from_mins(1),
+            min_events: 20,
+        }
     }
 }
 
@@ -200,7 +204,9 @@ impl Default for StatusSet {
 impl StatusSet {
     /// Whether a status is in the set.
     pub fn contains(&self, status: u16) -> bool {
-        self.0.iter().any(|(from, to)| (*from..=*to).contains(&status))
+        self.0
+            .iter()
+            .any(|(from, to)| (*from..=*to).contains(&status))
     }
 }
 
@@ -218,7 +224,9 @@ pub struct Metric {
 pub enum MetricKind {
     Counter,
     /// Upper bounds, ascending, without infinity.
-    Histogram { buckets: Vec<f64> },
+    Histogram {
+        buckets: Vec<f64>,
+    },
 }
 
 /// How many values a label of a metric may have.

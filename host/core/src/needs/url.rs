@@ -3,6 +3,7 @@
 use std::fmt;
 
 use http::Uri;
+use http::uri::Authority;
 
 /// An HTTP or HTTPS URL without credentials, query and fragment, and without a
 /// slash at its end.
@@ -16,8 +17,8 @@ pub enum UrlError {
     Malformed,
     #[error("its scheme is neither http nor https")]
     Scheme,
-    #[error("it names no host")]
-    NoHost,
+    #[error("it names no host, or no port from 1 to 65535")]
+    NoAddress,
     #[error("it holds a user name or password; use `auth`")]
     Credentials,
     #[error("it has a query or a fragment")]
@@ -38,13 +39,12 @@ impl BaseUrl {
         if !matches!(uri.scheme_str(), Some("http" | "https")) {
             return Err(UrlError::Scheme);
         }
-        let authority = uri.authority().ok_or(UrlError::NoHost)?;
+        let authority = uri.authority().ok_or(UrlError::NoAddress)?;
         if authority.as_str().contains('@') {
             return Err(UrlError::Credentials);
         }
-        let port_fits = authority.port().is_none_or(|port| port.as_str().parse::<u16>().is_ok_and(|n| n > 0));
-        if authority.host().is_empty() || authority.as_str().ends_with(':') || !port_fits {
-            return Err(UrlError::NoHost);
+        if !is_address(authority) {
+            return Err(UrlError::NoAddress);
         }
         Ok(Self(text.trim_end_matches('/').to_owned()))
     }
@@ -53,6 +53,16 @@ impl BaseUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether an authority names a host and, if any, a port from 1 to 65535. The
+/// parser takes an empty port and forgets one that is too large.
+pub(crate) fn is_address(authority: &Authority) -> bool {
+    let host = authority.host();
+    let address = authority.as_str().rsplit('@').next().unwrap_or_default();
+    let port = address.strip_prefix(host).unwrap_or_default();
+    let port_fits = |port: &str| port.parse::<u16>().is_ok_and(|number| number > 0);
+    !host.is_empty() && (port.is_empty() || port.strip_prefix(':').is_some_and(port_fits))
 }
 
 impl fmt::Display for BaseUrl {

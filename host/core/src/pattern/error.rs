@@ -13,7 +13,9 @@ pub enum Error {
     RestNotLast,
     #[error("`{token}` is not a token: {reason}")]
     BadToken { token: String, reason: &'static str },
-    #[error("`{name}` is not a name for a capture: lower-case letters, digits, `_` and `-`, a letter first")]
+    #[error(
+        "`{name}` names no capture: use lower-case letters, digits, `_` and `-`, a letter first"
+    )]
     BadCapture { name: String },
     #[error("`{name}` is captured twice")]
     CapturedTwice { name: String },
@@ -31,7 +33,9 @@ pub enum Error {
     BadPointer { text: String },
     #[error("`{name}` is not a {what} name")]
     BadName { what: &'static str, name: String },
-    #[error("`{name}` carries an attribute or trace context; use `attribute:` with a name without `ce-`")]
+    #[error(
+        "`{name}` carries an attribute or trace context; use `attribute:` with a name without `ce-`"
+    )]
     AttributeHeader { name: String },
     #[error("the subject has no token for `{name}`")]
     NoCapture { name: String },
@@ -47,7 +51,11 @@ pub enum Error {
 
 pub(super) fn check_length(text: &str) -> Result<(), Error> {
     let bytes = text.len();
-    if bytes == 0 || bytes > PATTERN_BYTES_MAX { Err(Error::Length { bytes }) } else { Ok(()) }
+    if bytes == 0 || bytes > PATTERN_BYTES_MAX {
+        Err(Error::Length { bytes })
+    } else {
+        Ok(())
+    }
 }
 
 /// The name in `{name}`; None for a token that does not begin with a brace.
@@ -59,11 +67,22 @@ pub(super) fn capture_name(name: &str) -> Result<&str, Error> {
     let mut chars = name.chars();
     let first = chars.next().is_some_and(|c| c.is_ascii_lowercase());
     let rest = chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c));
-    if first && rest { Ok(name) } else { Err(Error::BadCapture { name: name.to_owned() }) }
+    if first && rest {
+        Ok(name)
+    } else {
+        Err(Error::BadCapture {
+            name: name.to_owned(),
+        })
+    }
 }
 
 pub(super) fn literal(token: &str) -> Result<&str, Error> {
-    let bad = |reason| Err(Error::BadToken { token: token.to_owned(), reason });
+    let bad = |reason| {
+        Err(Error::BadToken {
+            token: token.to_owned(),
+            reason,
+        })
+    };
     if token.contains(['*', '>']) {
         return bad("a wildcard is a whole token");
     }

@@ -79,8 +79,15 @@ impl KeyTemplate {
             rest = after;
         }
         push_text(&mut pieces, rest)?;
-        let captures = pieces.iter().filter(|piece| matches!(piece, Piece::Capture(_))).count();
-        if captures == 0 { Err(Error::ConstantKey) } else { separated(pieces) }
+        let captures = pieces
+            .iter()
+            .filter(|piece| matches!(piece, Piece::Capture(_)))
+            .count();
+        if captures == 0 {
+            Err(Error::ConstantKey)
+        } else {
+            separated(pieces)
+        }
     }
 
     /// The names of the captures that it needs, in order.
@@ -105,7 +112,11 @@ impl KeyTemplate {
                 Piece::Capture(name) => {
                     seen += 1;
                     let value = captures.decoded(name)?;
-                    key.push_str(&if seen == last { value } else { token::encode_part(&value) });
+                    key.push_str(&if seen == last {
+                        value
+                    } else {
+                        token::encode_part(&value)
+                    });
                 }
             }
         }
@@ -119,11 +130,16 @@ impl Pointer {
     /// # Errors
     /// It does not begin with `/`, or a `~` is not `~0` or `~1`.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let escapes = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+        let escapes = text
+            .split('~')
+            .skip(1)
+            .all(|rest| rest.starts_with(['0', '1']));
         if text.starts_with('/') && escapes {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Error::BadPointer { text: text.to_owned() })
+            Err(Error::BadPointer {
+                text: text.to_owned(),
+            })
         }
     }
 
@@ -162,7 +178,10 @@ fn header_name(name: &str) -> Result<String, Error> {
     } else if names::is_header(&name) {
         Ok(name)
     } else {
-        Err(Error::BadName { what: "header", name })
+        Err(Error::BadName {
+            what: "header",
+            name,
+        })
     }
 }
 
@@ -172,7 +191,10 @@ fn attribute_name(name: &str) -> Result<String, Error> {
     if known && !NOT_KEYS.contains(&name) {
         Ok(name.to_owned())
     } else {
-        Err(Error::BadName { what: "usable attribute", name: name.to_owned() })
+        Err(Error::BadName {
+            what: "usable attribute",
+            name: name.to_owned(),
+        })
     }
 }
 

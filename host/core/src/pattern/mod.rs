@@ -69,7 +69,9 @@ impl Pattern {
                 return Err(Error::RestNotLast);
             }
             if matches!(token, Token::Capture(_)) && tokens.contains(&token) {
-                return Err(Error::CapturedTwice { name: part.to_owned() });
+                return Err(Error::CapturedTwice {
+                    name: part.to_owned(),
+                });
             }
             tokens.push(token);
         }
@@ -138,7 +140,9 @@ impl Pattern {
     /// reaches them all.
     pub fn is_reserved(&self) -> bool {
         match self.tokens.first() {
-            Some(Token::Literal(text)) => text.starts_with('$') || RESERVED.contains(&text.as_str()),
+            Some(Token::Literal(text)) => {
+                text.starts_with('$') || RESERVED.contains(&text.as_str())
+            }
             Some(Token::Capture(_) | Token::One | Token::Rest) | None => true,
         }
     }
@@ -147,7 +151,10 @@ impl Pattern {
 impl<'s> Captures<'_, 's> {
     /// The token that `name` stands for, as it is in the subject.
     pub fn raw(&self, name: &str) -> Option<&'s str> {
-        self.pairs.iter().find(|(known, _)| *known == name).map(|(_, token)| *token)
+        self.pairs
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, token)| *token)
     }
 
     /// The token that `name` stands for, percent-decoded.
@@ -158,7 +165,9 @@ impl<'s> Captures<'_, 's> {
     pub fn decoded(&self, name: &str) -> Result<String, Error> {
         match self.raw(name) {
             Some(token) => token::decode(token),
-            None => Err(Error::NoCapture { name: name.to_owned() }),
+            None => Err(Error::NoCapture {
+                name: name.to_owned(),
+            }),
         }
     }
 }
@@ -208,7 +217,9 @@ impl fmt::Display for Pattern {
             let dot = if at == 0 { "" } else { "." };
             match token {
                 Token::Capture(name) => write!(f, "{dot}{{{name}}}")?,
-                Token::Literal(_) | Token::One | Token::Rest => write!(f, "{dot}{}", token.filter())?,
+                Token::Literal(_) | Token::One | Token::Rest => {
+                    write!(f, "{dot}{}", token.filter())?;
+                }
             }
         }
         Ok(())

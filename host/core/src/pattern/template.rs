@@ -24,15 +24,20 @@ impl Template {
             match part {
                 "{key}" => keys += 1,
                 "" => return Err(Error::EmptyToken),
-                "*" | ">" => return Err(Error::Wildcard { token: part.to_owned() }),
+                "*" | ">" => {
+                    return Err(Error::Wildcard {
+                        token: part.to_owned(),
+                    });
+                }
                 _ if part.contains("{key}") => return Err(Error::KeyNotOnce),
                 _ => drop(error::literal(part)?),
             }
         }
         match text.split_once("{key}") {
-            Some((before, after)) if keys == 1 => {
-                Ok(Self { before: before.to_owned(), after: after.to_owned() })
-            }
+            Some((before, after)) if keys == 1 => Ok(Self {
+                before: before.to_owned(),
+                after: after.to_owned(),
+            }),
             Some(_) | None => Err(Error::KeyNotOnce),
         }
     }
@@ -50,7 +55,9 @@ impl Template {
         }
         let subject = [&self.before, token::encode(key).as_str(), &self.after].concat();
         if subject.len() > SUBJECT_BYTES_MAX {
-            return Err(Error::SubjectLength { bytes: subject.len() });
+            return Err(Error::SubjectLength {
+                bytes: subject.len(),
+            });
         }
         Ok(subject)
     }

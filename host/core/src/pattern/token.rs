@@ -23,10 +23,14 @@ pub(super) fn decode(token: &str) -> Result<String, Error> {
     let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_hexdigit);
     let whole = |at: usize| bytes[at] != b'%' || (digit(at + 1) && digit(at + 2));
     if !(0..bytes.len()).all(whole) {
-        return Err(Error::BadEscape { token: token.to_owned() });
+        return Err(Error::BadEscape {
+            token: token.to_owned(),
+        });
     }
     match percent_decode_str(token).decode_utf8() {
         Ok(text) => Ok(text.into_owned()),
-        Err(_) => Err(Error::NotUtf8 { token: token.to_owned() }),
+        Err(_) => Err(Error::NotUtf8 {
+            token: token.to_owned(),
+        }),
     }
 }

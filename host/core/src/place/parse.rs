@@ -29,7 +29,12 @@ fn nats(table: &Table<'_>) -> Nats {
     let context = table.name("context", &SETTING);
     if table.has("url") && table.has("context") {
         let message = "`nats.url` and `nats.context` contradict: a context brings its own servers";
-        table.problem("context", Code::Contradiction, message, "remove one of the two");
+        table.problem(
+            "context",
+            Code::Contradiction,
+            message,
+            "remove one of the two",
+        );
     }
     let nats = Nats {
         servers: match (urls, context) {
@@ -42,8 +47,14 @@ fn nats(table: &Table<'_>) -> Nats {
     };
     if table.has("context") {
         for key in ["creds", "tls"].into_iter().filter(|key| table.has(key)) {
-            let message = format!("`nats.{key}` and `nats.context` contradict: a context brings its own");
-            table.problem(key, Code::Contradiction, message, "put it into the context, or use nats.url");
+            let message =
+                format!("`nats.{key}` and `nats.context` contradict: a context brings its own");
+            table.problem(
+                key,
+                Code::Contradiction,
+                message,
+                "put it into the context, or use nats.url",
+            );
         }
     }
     nats
@@ -54,7 +65,12 @@ fn urls(table: &Table<'_>) -> Option<Vec<ServerUrl>> {
     let items: Vec<Item<&str>> = if table.get("url")?.get_ref().is_str() {
         let text = table.text("url", 1..=PATH_BYTES_MAX)?;
         let span = table.span_of("url");
-        text.split(',').map(|url| Item { value: url.trim(), span: span.clone() }).collect()
+        text.split(',')
+            .map(|url| Item {
+                value: url.trim(),
+                span: span.clone(),
+            })
+            .collect()
     } else {
         table.texts("url", 1..=SERVERS_MAX)?
     };
@@ -74,10 +90,17 @@ fn urls(table: &Table<'_>) -> Option<Vec<ServerUrl>> {
 }
 
 fn tls(table: &Table<'_>) -> Tls {
-    let tls = Tls { ca: path(table, "ca"), cert: path(table, "cert"), key: path(table, "key") };
+    let tls = Tls {
+        ca: path(table, "ca"),
+        cert: path(table, "cert"),
+        key: path(table, "key"),
+    };
     for (one, other) in [("cert", "key"), ("key", "cert")] {
         if table.has(one) && !table.has(other) {
-            let message = format!("`{}` is missing: a certificate and its key go together", table.path_of(other));
+            let message = format!(
+                "`{}` is missing: a certificate and its key go together",
+                table.path_of(other)
+            );
             table.problem(one, Code::MissingKey, message, "write both, or none");
         }
     }
@@ -94,10 +117,21 @@ fn streams(table: &Table<'_>) -> BTreeMap<String, Stream> {
     let mut streams = BTreeMap::new();
     for (name, inner) in table.named_tables() {
         if table.name_fits(&name, &STREAM) && is_host_stream(name.value) {
-            let message = format!("`{}` names a stream that the host keeps for itself", inner.path());
-            table.problem_at(&name.span, Code::ReservedName, message, "give the stream another name");
+            let message = format!(
+                "`{}` names a stream that the host keeps for itself",
+                inner.path()
+            );
+            table.problem_at(
+                &name.span,
+                Code::ReservedName,
+                message,
+                "give the stream another name",
+            );
         }
-        inner.require("subjects", "write subjects = [\"…\"], what the stream holds");
+        inner.require(
+            "subjects",
+            "write subjects = [\"…\"], what the stream holds",
+        );
         let own = subjects::patterns(&inner, "subjects");
         subjects::report_overlaps(&inner, &taken, &own);
         streams.insert(name.value.to_owned(), stream(&inner, &own));
@@ -109,18 +143,33 @@ fn streams(table: &Table<'_>) -> BTreeMap<String, Stream> {
 fn stream(table: &Table<'_>, subjects: &[Item<Pattern>]) -> Stream {
     let partitions = table.count("partitions", 1..=256).unwrap_or(1);
     if partitions != 1 {
-        let message = format!("`{}` does nothing yet: one host reads an ordered stream", table.path_of("partitions"));
-        table.problem("partitions", Code::NotBuiltYet, message, "write partitions = 1, or remove it");
+        let message = format!(
+            "`{}` does nothing yet: one host reads an ordered stream",
+            table.path_of("partitions")
+        );
+        table.problem(
+            "partitions",
+            Code::NotBuiltYet,
+            message,
+            "write partitions = 1, or remove it",
+        );
     }
     let replicas = table.count("replicas", 1..=5).unwrap_or(1);
     if replicas.is_multiple_of(2) {
         let message = format!("`{}` is {replicas}", table.path_of("replicas"));
-        table.problem("replicas", Code::OutOfBounds, message, "write 1, 3 or 5: an even number survives no more");
+        table.problem(
+            "replicas",
+            Code::OutOfBounds,
+            message,
+            "write 1, 3 or 5: an even number survives no more",
+        );
     }
     Stream {
         subjects: subjects.iter().map(|item| item.value.clone()).collect(),
         partitions,
-        max_bytes: table.size("max_bytes", MIB..=(1 << 20) * GIB).unwrap_or(10 * GIB),
+        max_bytes: table
+            .size("max_bytes", MIB..=(1 << 20) * GIB)
+            .unwrap_or(10 * GIB),
         replicas,
     }
 }
@@ -131,17 +180,37 @@ fn host(table: &Table<'_>) -> HostSettings {
     let hour = Duration::from_hours(1);
     let host = HostSettings {
         listen: listen(table).unwrap_or(base.listen),
-        max_held: table.count("max_held", 1..=1_000_000).unwrap_or(base.max_held),
-        max_held_bytes: table.size("max_held_bytes", MIB..=64 * GIB).unwrap_or(base.max_held_bytes),
-        max_lane: table.count("max_lane", 1..=100_000).unwrap_or(base.max_lane),
-        max_span: table.count("max_span", 1..=100_000_000).unwrap_or(base.max_span),
-        max_hold: table.duration("max_hold", second..=hour).unwrap_or(base.max_hold),
+        max_held: table
+            .count("max_held", 1..=1_000_000)
+            .unwrap_or(base.max_held),
+        max_held_bytes: table
+            .size("max_held_bytes", MIB..=64 * GIB)
+            .unwrap_or(base.max_held_bytes),
+        max_lane: table
+            .count("max_lane", 1..=100_000)
+            .unwrap_or(base.max_lane),
+        max_span: table
+            .count("max_span", 1..=100_000_000)
+            .unwrap_or(base.max_span),
+        max_hold: table
+            .duration("max_hold", second..=hour)
+            .unwrap_or(base.max_hold),
         // It is renewed every second, and an owner stops at two thirds of it.
-        lease: table.duration("lease", 3 * second..=300 * second).unwrap_or(base.lease),
+        lease: table
+            .duration("lease", 3 * second..=300 * second)
+            .unwrap_or(base.lease),
         drain: table.duration("drain", second..=hour).unwrap_or(base.drain),
     };
-    not_above(table, ("max_lane", host.max_lane), ("max_held", host.max_held));
-    not_above(table, ("max_held", host.max_held), ("max_span", host.max_span));
+    not_above(
+        table,
+        ("max_lane", host.max_lane),
+        ("max_held", host.max_held),
+    );
+    not_above(
+        table,
+        ("max_held", host.max_held),
+        ("max_span", host.max_span),
+    );
     host
 }
 
@@ -159,7 +228,12 @@ fn listen(table: &Table<'_>) -> Option<SocketAddr> {
     let address = text.parse().ok();
     if address.is_none() {
         let message = format!("`host.listen` is `{text}`, which is no address");
-        table.problem("listen", Code::BadValue, message, "write an IP address and a port, such as \"127.0.0.1:8080\"");
+        table.problem(
+            "listen",
+            Code::BadValue,
+            message,
+            "write an IP address and a port, such as \"127.0.0.1:8080\"",
+        );
     }
     address
 }

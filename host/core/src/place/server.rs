@@ -4,6 +4,8 @@ use std::fmt;
 
 use http::Uri;
 
+use crate::needs::is_address;
+
 /// A `nats://` or `tls://` URL. It may hold a password, so `Display` and
 /// `Debug` leave out what stands before the host.
 #[derive(Clone, PartialEq, Eq)]
@@ -15,11 +17,10 @@ impl ServerUrl {
     pub fn parse(text: &str) -> Option<Self> {
         let uri: Uri = text.parse().ok()?;
         let authority = uri.authority()?;
-        let port_fits = authority.port().is_none_or(|port| port.as_str().parse::<u16>().is_ok_and(|n| n > 0));
         let whole = matches!(uri.path(), "" | "/") && uri.query().is_none() && !text.contains('#');
-        let host = !authority.host().is_empty() && !authority.as_str().ends_with(':');
         let scheme = matches!(uri.scheme_str(), Some("nats" | "tls"));
-        (scheme && host && port_fits && whole).then(|| Self(text.trim_end_matches('/').to_owned()))
+        (scheme && is_address(authority) && whole)
+            .then(|| Self(text.trim_end_matches('/').to_owned()))
     }
 
     /// The server of a machine that has one to itself.

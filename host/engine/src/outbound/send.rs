@@ -1,6 +1,5 @@
 //! One call: let in by the gate, sent once, and told exactly.
 
-use std::error::Error as _;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;

@@ -44,7 +44,9 @@ impl Error {
         let message = self.to_string();
         match self {
             Self::Call { need, error } => match error {
-                CallError::NotSent(_) | CallError::UnknownOutcome(_) => Failure::unavailable(*need, message),
+                CallError::NotSent(_) | CallError::UnknownOutcome(_) => {
+                    Failure::unavailable(*need, message)
+                }
                 CallError::Denied(_) => Failure::retry("call-denied", message),
                 CallError::ResponseTooLarge(_) => Failure::retry("answer-too-large", message),
                 CallError::Invalid(_) => Failure::reject("call-invalid", message),
@@ -61,16 +63,28 @@ impl fmt::Display for Error {
             Self::Call { need, error } => {
                 let (what, detail) = match error {
                     CallError::NotSent(detail) => ("was not called", detail),
-                    CallError::UnknownOutcome(detail) => ("was called with an unknown outcome", detail),
+                    CallError::UnknownOutcome(detail) => {
+                        ("was called with an unknown outcome", detail)
+                    }
                     CallError::Denied(detail) => ("may not be called", detail),
                     CallError::Invalid(detail) => ("cannot be called like this", detail),
                     CallError::ResponseTooLarge(detail) => ("answered too much", detail),
                 };
                 write!(f, "{} {what}: {detail}", need.name())
             }
-            Self::Status { need, status } => write!(f, "{} answered with status {status}", need.name()),
-            Self::Answer { need, status, problem } => {
-                write!(f, "{} answered with status {status} and {problem}", need.name())
+            Self::Status { need, status } => {
+                write!(f, "{} answered with status {status}", need.name())
+            }
+            Self::Answer {
+                need,
+                status,
+                problem,
+            } => {
+                write!(
+                    f,
+                    "{} answered with status {status} and {problem}",
+                    need.name()
+                )
             }
         }
     }

@@ -92,7 +92,8 @@ impl Request {
     /// A body as JSON, with its `content-type`. Panics on a type that JSON cannot
     /// hold.
     pub fn json<T: Serialize + ?Sized>(self, body: &T) -> Self {
-        self.header("content-type", "application/json").body(encode(body))
+        self.header("content-type", "application/json")
+            .body(encode(body))
     }
 
     /// A body as it is. At most the limit `request_bytes`.

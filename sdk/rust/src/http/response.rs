@@ -40,7 +40,10 @@ impl Response {
     pub fn success(self) -> Result<Self, Error> {
         match self.status() {
             200..=299 => Ok(self),
-            status => Err(Error::Status { need: self.need, status }),
+            status => Err(Error::Status {
+                need: self.need,
+                status,
+            }),
         }
     }
 
@@ -49,6 +52,10 @@ impl Response {
     /// # Errors
     /// [`Error::Answer`] when it is something else.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        decode(self.body()).map_err(|problem| Error::Answer { need: self.need, status: self.status(), problem })
+        decode(self.body()).map_err(|problem| Error::Answer {
+            need: self.need,
+            status: self.status(),
+            problem,
+        })
     }
 }

@@ -26,7 +26,9 @@ pub(super) fn run<H: Handler>(
 ) -> Attempt {
     let once = |needs: Needs| {
         let context = Context::new(needs, config.clone());
-        host::with(context, || H::handle(event, data.to_vec(), state.map(<[u8]>::to_vec)))
+        host::with(context, || {
+            H::handle(event, data.to_vec(), state.map(<[u8]>::to_vec))
+        })
     };
     let (result, context) = once(needs.clone());
     let (again, _) = once(recorded(&context.calls));
@@ -35,14 +37,24 @@ pub(super) fn run<H: Handler>(
         "the handler is not deterministic: `{}` handled twice with the same answers came out differently",
         event.event_type
     );
-    Attempt { result, calls: context.calls, lines: context.lines, samples: context.samples }
+    Attempt {
+        result,
+        calls: context.calls,
+        lines: context.lines,
+        samples: context.samples,
+    }
 }
 
 /// Needs that answer what they answered before, to the same calls.
 fn recorded(calls: &[(Call, Outcome)]) -> Needs {
     let needs = Needs::default();
     for name in calls.iter().map(|(call, _)| &call.need) {
-        let mut left: Vec<_> = calls.iter().filter(|(call, _)| call.need == *name).rev().cloned().collect();
+        let mut left: Vec<_> = calls
+            .iter()
+            .filter(|(call, _)| call.need == *name)
+            .rev()
+            .cloned()
+            .collect();
         needs.add(name, move |call| {
             let before = left.pop();
             assert_eq!(

@@ -23,7 +23,11 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { state_bytes: 256 * 1024, emit_bytes: 256 * 1024, emits: 64 }
+        Self {
+            state_bytes: 256 * 1024,
+            emit_bytes: 256 * 1024,
+            emits: 64,
+        }
     }
 }
 
@@ -56,34 +60,56 @@ impl Bounds {
 
 /// Checks an emission and tells what it weighs.
 fn emitted(emission: &Emission) -> Result<usize, String> {
-    let Emission { event_type, key, content_type, attributes, data } = emission;
+    let Emission {
+        event_type,
+        key,
+        content_type,
+        attributes,
+        data,
+    } = emission;
     let key_bytes = key.as_ref().map_or(1, String::len);
     if !(1..=KEY_BYTES_MAX).contains(&key_bytes) {
         return Err(format!("a key of {key_bytes} bytes for {event_type}"));
     }
-    let json = content_type.as_ref().is_none_or(|kind| kind.contains("json"));
+    let json = content_type
+        .as_ref()
+        .is_none_or(|kind| kind.contains("json"));
     if data.is_empty() && json {
         return Err(format!("{event_type} without data"));
     }
-    let plain = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    if let Some((name, _)) = attributes.iter().find(|(name, _)| !(1..=20).contains(&name.len()) || !plain(name)) {
+    let plain = |name: &str| {
+        name.bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    };
+    if let Some((name, _)) = attributes
+        .iter()
+        .find(|(name, _)| !(1..=20).contains(&name.len()) || !plain(name))
+    {
         return Err(format!("the attribute name `{name}` of {event_type}"));
     }
-    let attribute_bytes: usize = attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let attribute_bytes: usize = attributes
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
     Ok(data.len() + key_bytes + attribute_bytes + EMISSION_OVERHEAD_BYTES)
 }
 
 fn timer(change: &TimerChange) -> Result<(), String> {
-    let TimerChange::Set(Timer { name, due, data }) = change else { return Ok(()) };
+    let TimerChange::Set(Timer { name, due, data }) = change else {
+        return Ok(());
+    };
     at_most(data.len(), TIMER_DATA_BYTES_MAX, "bytes of timer data")?;
     match due {
-        Due::AfterMs(delay) if *delay > TIMER_AHEAD_MS_MAX => Err(format!("the timer {name} is due in over 10 years")),
+        Due::AfterMs(delay) if *delay > TIMER_AHEAD_MS_MAX => {
+            Err(format!("the timer {name} is due in over 10 years"))
+        }
         Due::AfterMs(_) | Due::AtMs(_) => Ok(()),
     }
 }
 
 fn code(failure: &Failure) -> Result<(), String> {
-    let (Failure::Retry(problem) | Failure::Reject(problem) | Failure::NotReady(problem)) = failure else {
+    let (Failure::Retry(problem) | Failure::Reject(problem) | Failure::NotReady(problem)) = failure
+    else {
         return Ok(());
     };
     let code = &problem.code;
@@ -91,7 +117,9 @@ fn code(failure: &Failure) -> Result<(), String> {
     if (1..=64).contains(&code.len()) && code.bytes().all(plain) {
         return Ok(());
     }
-    Err(format!("the failure code `{code}` is not [a-z0-9-]{{1,64}}"))
+    Err(format!(
+        "the failure code `{code}` is not [a-z0-9-]{{1,64}}"
+    ))
 }
 
 fn at_most(count: usize, limit: usize, what: &str) -> Result<(), String> {

@@ -87,6 +87,7 @@ impl<H: Handler> Entity<H> {
     /// As the component would trap; on effects that the host would not accept;
     /// and when a second run of the handler differs.
     #[track_caller]
+    #[must_use = "look at what came of it, or say `.ok()`"]
     pub fn when(&mut self, delivery: Delivery) -> Then {
         self.sequence += 1;
         let (event, data) = delivery.arrive(&self.key, self.now_ms, self.sequence);
@@ -99,14 +100,24 @@ impl<H: Handler> Entity<H> {
     /// # Panics
     /// When the timer is not set; and as [`Entity::when`].
     #[track_caller]
+    #[must_use = "look at what came of it, or say `.ok()`"]
     pub fn fire(&mut self, name: &str) -> Then {
         let Some((due_ms, data)) = self.timers.remove(name) else {
             panic!("no timer `{name}` is set, only {:?}", self.timers.keys())
         };
         self.now_ms = self.now_ms.max(due_ms);
         let delivery = super::bytes(format!("wharf.timer.{name}"), data.clone());
-        let (event, _) = delivery.id(format!("timer/{name}/{due_ms}")).arrive(&self.key, self.now_ms, 0);
-        let then = self.handle(&Event { source: "wharf".to_owned(), ..event }, &data);
+        let (event, _) =
+            delivery
+                .id(format!("timer/{name}/{due_ms}"))
+                .arrive(&self.key, self.now_ms, 0);
+        let then = self.handle(
+            &Event {
+                source: "wharf".to_owned(),
+                ..event
+            },
+            &data,
+        );
         if then.failure().is_some() {
             self.timers.insert(name.to_owned(), (due_ms, data));
         }
@@ -130,7 +141,10 @@ impl<H: Handler> Entity<H> {
     /// How long from now each timer is due, by name.
     pub fn timers(&self) -> BTreeMap<&str, Duration> {
         let left = |due_ms: u64| Duration::from_millis(due_ms.saturating_sub(self.now_ms));
-        self.timers.iter().map(|(name, (due_ms, _))| (name.as_str(), left(*due_ms))).collect()
+        self.timers
+            .iter()
+            .map(|(name, (due_ms, _))| (name.as_str(), left(*due_ms)))
+            .collect()
     }
 
     /// The entity's key.
@@ -140,12 +154,23 @@ impl<H: Handler> Entity<H> {
 
     #[track_caller]
     fn handle(&mut self, event: &Event, data: &[u8]) -> Then {
-        let attempt = attempt::run::<H>(event, data, self.state.as_deref(), &self.needs, &self.config);
+        let attempt = attempt::run::<H>(
+            event,
+            data,
+            self.state.as_deref(),
+            &self.needs,
+            &self.config,
+        );
         self.bounds.hold(&attempt.result);
         if let Ok(effects) = &attempt.result {
             self.apply(effects);
         }
-        Then { result: attempt.result, calls: attempt.calls, lines: attempt.lines, samples: attempt.samples }
+        Then {
+            result: attempt.result,
+            calls: attempt.calls,
+            lines: attempt.lines,
+            samples: attempt.samples,
+        }
     }
 
     #[track_caller]
@@ -165,10 +190,14 @@ impl<H: Handler> Entity<H> {
                         Due::AfterMs(delay) => self.now_ms + delay,
                         Due::AtMs(time) => time,
                     };
-                    self.timers.insert(timer.name.clone(), (due_ms, timer.data.clone()));
+                    self.timers
+                        .insert(timer.name.clone(), (due_ms, timer.data.clone()));
                 }
             }
         }
-        assert!(self.timers.len() <= TIMERS_MAX, "an entity has at most {TIMERS_MAX} timers");
+        assert!(
+            self.timers.len() <= TIMERS_MAX,
+            "an entity has at most {TIMERS_MAX} timers"
+        );
     }
 }

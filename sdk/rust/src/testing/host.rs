@@ -18,7 +18,13 @@ pub(super) struct Context {
 
 impl Context {
     pub(super) fn new(needs: Needs, config: BTreeMap<String, String>) -> Self {
-        Self { needs, config, calls: Vec::new(), lines: Vec::new(), samples: Vec::new() }
+        Self {
+            needs,
+            config,
+            calls: Vec::new(),
+            lines: Vec::new(),
+            samples: Vec::new(),
+        }
     }
 }
 
@@ -39,7 +45,9 @@ pub(super) fn with<T>(context: Context, attempt: impl FnOnce() -> T) -> (T, Cont
     let result = attempt();
     let context = CURRENT.take();
     drop(clear);
-    let Some(context) = context else { panic!("an attempt began inside another one") };
+    let Some(context) = context else {
+        panic!("an attempt began inside another one")
+    };
     (result, context)
 }
 
@@ -53,7 +61,10 @@ fn current<T>(use_it: impl FnOnce(&mut Context) -> T) -> T {
 }
 
 pub(crate) fn send(need: &str, request: &Request) -> Outcome {
-    let call = Call { need: need.to_owned(), request: request.clone() };
+    let call = Call {
+        need: need.to_owned(),
+        request: request.clone(),
+    };
     // Not inside `current`: what answers may look at anything.
     let needs = current(|context| context.needs.clone());
     let outcome = needs.answer(&call);
@@ -66,12 +77,20 @@ pub(crate) fn get(name: &str) -> Option<String> {
 }
 
 pub(crate) fn write(level: Level, message: &str, fields: &[(String, String)]) {
-    let line = Line { level, message: message.to_owned(), fields: fields.to_vec() };
+    let line = Line {
+        level,
+        message: message.to_owned(),
+        fields: fields.to_vec(),
+    };
     current(|context| context.lines.push(line));
 }
 
 pub(crate) fn add(name: &str, value: f64, labels: &[(String, String)]) {
-    let sample = Sample { name: name.to_owned(), value, labels: labels.to_vec() };
+    let sample = Sample {
+        name: name.to_owned(),
+        value,
+        labels: labels.to_vec(),
+    };
     current(|context| context.samples.push(sample));
 }
 

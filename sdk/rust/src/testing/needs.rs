@@ -31,13 +31,18 @@ impl Call {
     /// The body as a value. Panics when it is something else.
     pub fn json<T: DeserializeOwned>(&self) -> T {
         let target = self.target();
-        crate::codec::decode(&self.request.body).unwrap_or_else(|error| panic!("the body of {target}: {error}"))
+        crate::codec::decode(&self.request.body)
+            .unwrap_or_else(|error| panic!("the body of {target}: {error}"))
     }
 }
 
 /// An answer with a JSON body.
 pub fn answer<T: Serialize + ?Sized>(status: u16, body: &T) -> Answer {
-    Answer { status, headers: vec![("content-type".into(), "application/json".into())], body: encode(body) }
+    Answer {
+        status,
+        headers: vec![("content-type".into(), "application/json".into())],
+        body: encode(body),
+    }
 }
 
 /// Answers one call after another from a list, and panics at one call more.
@@ -55,13 +60,19 @@ pub(super) struct Needs(Rc<RefCell<BTreeMap<String, Behaviour>>>);
 
 impl Needs {
     pub(super) fn add(&self, name: &str, behaviour: impl FnMut(&Call) -> Outcome + 'static) {
-        self.0.borrow_mut().insert(name.to_owned(), Box::new(behaviour));
+        self.0
+            .borrow_mut()
+            .insert(name.to_owned(), Box::new(behaviour));
     }
 
     pub(super) fn answer(&self, call: &Call) -> Outcome {
         let mut needs = self.0.borrow_mut();
         let Some(behaviour) = needs.get_mut(&call.need) else {
-            panic!("{} of need `{}`: say with `Entity::need` what it answers", call.target(), call.need)
+            panic!(
+                "{} of need `{}`: say with `Entity::need` what it answers",
+                call.target(),
+                call.need
+            )
         };
         behaviour(call)
     }

@@ -31,7 +31,6 @@ pub struct Sample {
 
 /// What came of an event.
 #[derive(Debug)]
-#[must_use = "look at what came of it, or say `.ok()`"]
 pub struct Then {
     pub(super) result: Result<Effects, Failure>,
     pub(super) calls: Vec<(Call, Outcome)>,
@@ -42,7 +41,6 @@ pub struct Then {
 impl Then {
     /// Panics when the handler failed.
     #[track_caller]
-    #[expect(clippy::return_self_not_must_use, reason = "often the last word of a test's line")]
     pub fn ok(self) -> Self {
         if let Err(failure) = &self.result {
             panic!("the handler failed: {failure:?}");
@@ -62,14 +60,20 @@ impl Then {
 
     /// The types of the emitted events, in order.
     pub fn types(&self) -> Vec<&str> {
-        self.emitted().iter().map(|emission| emission.event_type.as_str()).collect()
+        self.emitted()
+            .iter()
+            .map(|emission| emission.event_type.as_str())
+            .collect()
     }
 
     /// The data of every emitted event of one type. Panics on data of another
     /// shape.
     #[track_caller]
     pub fn data<T: DeserializeOwned>(&self, event_type: &str) -> Vec<T> {
-        let of_type = self.emitted().iter().filter(|emission| emission.event_type == event_type);
+        let of_type = self
+            .emitted()
+            .iter()
+            .filter(|emission| emission.event_type == event_type);
         of_type
             .map(|emission| match decode(&emission.data) {
                 Ok(data) => data,

@@ -1,0 +1,429 @@
+mod exposition;
+
+use std::time::Duration;
+
+use exposition::Exposition;
+use wharf_core::manifest::{LabelBound, MetricKind};
+use wharf_core::outcome::{CallResult, GuestFault, GuestFaultKind, Outcome};
+
+use super::*;
+
+const MS: Duration = Duration::from_millis(1);
+
+fn metrics() -> Metrics {
+    Metrics::new("1.2.3", &Dropped::default())
+}
+
+fn scrape(metrics: &Metrics) -> Exposition {
+    Exposition::parse(&metrics.encode()).expect("every scrape parses")
+}
+
+fn counter(labels: &[&str]) -> Metric {
+    metric(MetricKind::Counter, labels)
+}
+
+fn histogram(buckets: &[f64], labels: &[&str]) -> Metric {
+    metric(MetricKind::Histogram { buckets: buckets.to_vec() }, labels)
+}
+
+fn metric(kind: MetricKind, labels: &[&str]) -> Metric {
+    let bound = |name: &&str| ((*name).to_owned(), LabelBound::AtMost(4));
+    Metric { kind, help: "What it counts".into(), labels: labels.iter().map(bound).collect() }
+}
+
+fn declared(metrics: &[(&str, Metric)]) -> BTreeMap<String, Metric> {
+    metrics.iter().map(|(name, metric)| ((*name).to_owned(), metric.clone())).collect()
+}
+
+fn pairs(labels: &[(&str, &str)]) -> Vec<(String, String)> {
+    labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+#[test]
+fn every_definition_is_exposed_with_its_type_its_help_and_exactly_its_labels() {
+    let metrics = metrics();
+    metrics.handler("order").partition(0);
+    metrics.need("gateway");
+    let seen = scrape(&metrics);
+    for definition in HOST {
+        let family = seen.family(definition.family()).unwrap_or_else(|| panic!("{definition:?} is not exposed"));
+        assert_eq!(family.kind, definition.kind.name(), "{definition:?}");
+        assert_eq!(family.help, format!("{}.", definition.help));
+        assert!(!family.samples.is_empty(), "{definition:?} has no sample");
+        for sample in &family.samples {
+            let labels: Vec<&str> =
+                sample.labels.keys().map(String::as_str).filter(|label| *label != "le").collect();
+            let mut expected = definition.labels.to_vec();
+            expected.sort_unstable();
+            assert_eq!(labels, expected, "{definition:?}");
+        }
+    }
+    let known: Vec<&str> = HOST.iter().map(Definition::family).collect();
+    let unknown: Vec<&String> = seen.names().filter(|name| !known.contains(&name.as_str())).collect();
+    assert!(unknown.is_empty(), "exposed and not defined: {unknown:?}");
+}
+
+#[test]
+fn the_hosts_names_have_the_prefixes_that_no_handler_may_use() {
+    for definition in HOST {
+        assert!(catalog::PREFIXES.iter().any(|prefix| definition.name.starts_with(prefix)), "{definition:?}");
+        assert!(!definition.help.ends_with('.'), "{definition:?}");
+    }
+}
+
+#[test]
+fn a_handler_counts_what_it_is_told_under_its_own_label() {
+    let metrics = metrics();
+    let order = metrics.handler("order");
+    metrics.handler("audit").event(EventOutcome::Committed, MS);
+    order.event(EventOutcome::Committed, MS);
+    order.event(EventOutcome::Committed, 2 * MS);
+    order.event(EventOutcome::Released, MS);
+    order.attempt(AttemptResult::Done, MS);
+    order.attempt(AttemptResult::GuestFault(GuestFaultKind::CpuTime), MS);
+    order.commit(MS);
+    order.commit_conflict();
+    order.published(3, MS);
+    order.source_lost(7);
+    order.ids_evicted_early(2);
+    order.reader_reopened(ReopenReason::Gap);
+    order.log_bytes_cut(100);
+    order.metrics_dropped(4);
+    order.set_lag(12);
+    let seen = scrape(&metrics);
+    let of = |name: &str, labels: &[(&str, &str)]| {
+        let labels: Vec<(&str, &str)> = [("handler", "order")].iter().chain(labels).copied().collect();
+        seen.value(name, &labels)
+    };
+    for (name, labels, expected) in [
+        ("wharf_events_total", vec![("outcome", "committed")], 2.0),
+        ("wharf_events_total", vec![("outcome", "released")], 1.0),
+        ("wharf_events_total", vec![("outcome", "dead")], 0.0),
+        ("wharf_event_duration_seconds_count", vec![], 2.0),
+        ("wharf_attempts_total", vec![("result", "done")], 1.0),
+        ("wharf_attempts_total", vec![("result", "cpu-time")], 1.0),
+        ("wharf_attempt_duration_seconds_count", vec![], 2.0),
+        ("wharf_commit_duration_seconds_count", vec![], 1.0),
+        ("wharf_commit_conflicts_total", vec![], 1.0),
+        ("wharf_emissions_total", vec![], 3.0),
+        ("wharf_publish_duration_seconds_count", vec![], 1.0),
+        ("wharf_source_lost_events_total", vec![], 7.0),
+        ("wharf_ids_evicted_early_total", vec![], 2.0),
+        ("wharf_reader_reopened_total", vec![("reason", "gap")], 1.0),
+        ("wharf_guest_log_bytes_cut_total", vec![], 100.0),
+        ("wharf_metrics_dropped_total", vec![], 4.0),
+        ("wharf_lag_events", vec![], 12.0),
+    ] {
+        assert_eq!(of(name, &labels), Some(expected), "{name} {labels:?}");
+    }
+}
+
+#[test]
+fn durations_are_in_seconds_and_fall_into_their_buckets() {
+    let metrics = metrics();
+    metrics.handler("order").attempt(AttemptResult::Done, Duration::from_millis(30));
+    let seen = scrape(&metrics);
+    let bucket = |le| seen.value("wharf_attempt_duration_seconds_bucket", &[("handler", "order"), ("le", le)]);
+    assert_eq!((bucket("0.025"), bucket("0.05"), bucket("+Inf")), (Some(0.0), Some(1.0), Some(1.0)));
+    assert_eq!(seen.value("wharf_attempt_duration_seconds_sum", &[("handler", "order")]), Some(0.03));
+}
+
+#[test]
+fn an_event_that_does_not_move_is_in_exactly_one_gauge_until_it_is_settled() {
+    let metrics = metrics();
+    let handler = metrics.handler("order");
+    let counted = || {
+        let seen = scrape(&metrics);
+        let of = |state: &&str| seen.value("wharf_unsettled", &[("handler", "order"), ("state", state)]) == Some(1.0);
+        let states = [
+            "in-flight", "held", "queued", "retrying", "waiting-need", "not-ready", "dead", "outbox-blocked",
+            "paused",
+        ];
+        let total = seen.sum("wharf_unsettled");
+        (states.into_iter().filter(|state| of(state)).collect::<Vec<_>>(), total)
+    };
+    let mut event = handler.unsettled(UnsettledState::Held);
+    assert_eq!(counted(), (vec!["held"], 1.0));
+    for (state, name) in [
+        (UnsettledState::InFlight, "in-flight"),
+        (UnsettledState::Retrying, "retrying"),
+        (UnsettledState::WaitingNeed, "waiting-need"),
+        (UnsettledState::NotReady, "not-ready"),
+        (UnsettledState::Queued, "queued"),
+        (UnsettledState::Dead, "dead"),
+        (UnsettledState::OutboxBlocked, "outbox-blocked"),
+        (UnsettledState::Paused, "paused"),
+    ] {
+        event.set(state);
+        assert_eq!(counted(), (vec![name], 1.0));
+        assert_eq!(event.state(), state);
+    }
+    drop(event);
+    assert_eq!(counted(), (vec![], 0.0));
+}
+
+#[test]
+fn what_only_the_records_tell_of_is_added_to_what_lanes_hold() {
+    let metrics = metrics();
+    let handler = metrics.handler("order");
+    let dead = || scrape(&metrics).value("wharf_unsettled", &[("handler", "order"), ("state", "dead")]);
+    let event = handler.unsettled(UnsettledState::Dead);
+    handler.set_stored(UnsettledState::Dead, 5);
+    assert_eq!(dead(), Some(6.0));
+    handler.add_stored(UnsettledState::Dead, 2);
+    handler.set_stored(UnsettledState::Dead, 3);
+    drop(event);
+    assert_eq!(dead(), Some(3.0));
+}
+
+#[test]
+fn every_outcome_of_an_attempt_counts_as_one_result() {
+    let fault = |kind| {
+        let (message, backtrace, stderr_tail) = (String::new(), String::new(), String::new());
+        Outcome::GuestFault(GuestFault { kind, message, backtrace, stderr_tail })
+    };
+    let metrics = metrics();
+    let handler = metrics.handler("order");
+    handler.attempt(AttemptResult::of(&Outcome::Cancelled), MS);
+    handler.attempt(AttemptResult::of(&fault(GuestFaultKind::Migration)), MS);
+    let seen = scrape(&metrics);
+    for result in ["cancelled", "migration"] {
+        assert_eq!(seen.value("wharf_attempts_total", &[("handler", "order"), ("result", result)]), Some(1.0));
+    }
+    assert_eq!(seen.sum("wharf_attempts_total"), 2.0);
+}
+
+#[test]
+fn a_need_counts_calls_by_result_and_leaves_the_status_out() {
+    let metrics = metrics();
+    let need = metrics.need("gateway");
+    for status in [500, 503, 429] {
+        need.call(CallResult::FailureStatus(status), MS);
+    }
+    need.call(CallResult::NotSent, MS);
+    let seen = scrape(&metrics);
+    let calls = |result| seen.value("wharf_need_calls_total", &[("need", "gateway"), ("result", result)]);
+    assert_eq!((calls("failure-status"), calls("not-sent"), calls("answered")), (Some(3.0), Some(1.0), Some(0.0)));
+    assert_eq!(seen.value("wharf_need_call_duration_seconds_count", &[("need", "gateway")]), Some(4.0));
+}
+
+#[test]
+fn ownership_and_watermark_belong_to_a_partition() {
+    let metrics = metrics();
+    let partition = metrics.handler("order").partition(3);
+    partition.owned();
+    partition.set_watermark(77);
+    let labels = [("handler", "order"), ("partition", "3")];
+    let seen = scrape(&metrics);
+    assert_eq!(seen.value("wharf_owner", &labels), Some(1.0));
+    assert_eq!(seen.value("wharf_watermark", &labels), Some(77.0));
+    partition.released();
+    assert_eq!(scrape(&metrics).value("wharf_owner", &labels), Some(0.0));
+}
+
+#[test]
+fn the_host_tells_its_build_its_instances_and_the_log_lines_it_dropped() {
+    let dropped = Dropped::default();
+    let metrics = Metrics::new("1.2.3", &dropped);
+    metrics.set_instances(3, 100);
+    dropped.0.inc_by(9);
+    let seen = scrape(&metrics);
+    assert_eq!(seen.value("wharf_build_info", &[("version", "1.2.3")]), Some(1.0));
+    assert_eq!(seen.value("wharf_instances", &[]), Some(3.0));
+    assert_eq!(seen.value("wharf_instances_max", &[]), Some(100.0));
+    assert_eq!(seen.value("wharf_log_lines_dropped_total", &[]), Some(9.0));
+}
+
+#[test]
+fn a_declared_metric_is_exposed_under_exactly_its_declared_name() {
+    let metrics = metrics();
+    let shop = declared(&[
+        ("orders_total", counter(&["status"])),
+        ("payments", counter(&[])),
+        ("payment_process_duration_seconds", histogram(&[0.1, 0.3, 1.0, 3.0], &["status"])),
+    ]);
+    metrics.declare("payment", &shop).unwrap();
+    let handler = metrics.handler("payment");
+    handler.observe("orders_total", 2.0, &pairs(&[("status", "ok")]));
+    handler.observe("orders_total", 0.5, &pairs(&[("status", "ok")]));
+    handler.observe("payments", 1.0, &[]);
+    handler.observe("payment_process_duration_seconds", 0.2, &pairs(&[("status", "captured")]));
+    let seen = scrape(&metrics);
+    assert_eq!(seen.value("orders_total", &[("handler", "payment"), ("status", "ok")]), Some(2.5));
+    assert_eq!(seen.family("orders").unwrap().kind, "counter");
+    assert_eq!(seen.value("payments", &[("handler", "payment")]), Some(1.0));
+    assert_eq!(seen.family("payments").unwrap().kind, "unknown");
+    let bucket = |le| {
+        let labels = [("handler", "payment"), ("status", "captured"), ("le", le)];
+        seen.value("payment_process_duration_seconds_bucket", &labels)
+    };
+    assert_eq!((bucket("0.1"), bucket("0.3"), bucket("1.0"), bucket("3.0")), (Some(0.0), Some(1.0), Some(1.0), Some(1.0)));
+    assert_eq!(seen.value("wharf_metrics_dropped_total", &[("handler", "payment")]), Some(0.0));
+}
+
+#[test]
+fn an_observation_that_the_declaration_does_not_allow_is_dropped_and_counted() {
+    let metrics = metrics();
+    let own = declared(&[("orders_total", counter(&["status"])), ("seconds", histogram(&[1.0], &[]))]);
+    metrics.declare("order", &own).unwrap();
+    let handler = metrics.handler("order");
+    let ok = pairs(&[("status", "ok")]);
+    handler.observe("unknown_total", 1.0, &[]);
+    handler.observe("orders_total", 1.0, &[]);
+    handler.observe("orders_total", 1.0, &pairs(&[("state", "ok")]));
+    handler.observe("orders_total", 1.0, &pairs(&[("status", "ok"), ("status", "ok")]));
+    for value in [-1.0, f64::NAN, f64::INFINITY] {
+        handler.observe("orders_total", value, &ok);
+    }
+    handler.observe("seconds", f64::NEG_INFINITY, &[]);
+    let seen = scrape(&metrics);
+    assert_eq!(seen.value("wharf_metrics_dropped_total", &[("handler", "order")]), Some(8.0));
+    assert!(seen.family("orders").unwrap().samples.is_empty());
+}
+
+#[test]
+fn two_handlers_share_a_name_of_one_shape_and_not_of_two() {
+    let metrics = metrics();
+    metrics.declare("order", &declared(&[("seconds", histogram(&[1.0], &["kind"]))])).unwrap();
+    metrics.declare("audit", &declared(&[("seconds", histogram(&[1.0], &["kind"]))])).unwrap();
+    for handler in ["order", "audit"] {
+        metrics.handler(handler).observe("seconds", 0.5, &pairs(&[("kind", "a")]));
+        let labels = [("handler", handler), ("kind", "a")];
+        assert_eq!(scrape(&metrics).value("seconds_count", &labels), Some(1.0));
+    }
+    for other in [histogram(&[1.0, 2.0], &["kind"]), histogram(&[1.0], &[]), counter(&["kind"])] {
+        let refused = metrics.declare("payment", &declared(&[("seconds", other)])).unwrap_err();
+        assert!(matches!(&refused, Error::MetricShape { metric, other } if metric == "seconds" && other == "audit, order"));
+    }
+}
+
+#[test]
+fn names_of_the_host_and_names_that_expose_the_same_samples_are_refused() {
+    let metrics = metrics();
+    for name in ["wharf_events_total", "wharf_mine", "process_open_fds"] {
+        let refused = metrics.declare("order", &declared(&[(name, counter(&[]))])).unwrap_err();
+        assert!(matches!(refused, Error::MetricReserved { .. }), "{name}: {refused}");
+    }
+    for (one, other) in [
+        (("orders_total", counter(&[])), ("orders", counter(&[]))),
+        (("orders", histogram(&[1.0], &[])), ("orders_total", counter(&[]))),
+        (("orders", histogram(&[1.0], &[])), ("orders_count", counter(&[]))),
+        (("orders_sum", counter(&[])), ("orders", histogram(&[1.0], &[]))),
+    ] {
+        let refused = metrics.declare("order", &declared(&[one.clone(), other.clone()])).unwrap_err();
+        assert!(matches!(refused, Error::MetricOverlap { .. }), "{refused}");
+        metrics.declare("order", &declared(&[one])).unwrap();
+        let refused = metrics.declare("audit", &declared(&[other])).unwrap_err();
+        assert!(matches!(refused, Error::MetricOverlap { .. }), "{refused}");
+        metrics.declare("order", &BTreeMap::new()).unwrap();
+    }
+}
+
+#[test]
+fn a_refused_declaration_changes_nothing() {
+    let metrics = metrics();
+    metrics.declare("order", &declared(&[("orders_total", counter(&[]))])).unwrap();
+    metrics.handler("order").observe("orders_total", 1.0, &[]);
+    let bad = declared(&[("another_total", counter(&[])), ("wharf_x", counter(&[]))]);
+    assert!(metrics.declare("order", &bad).is_err());
+    metrics.handler("order").observe("orders_total", 1.0, &[]);
+    let seen = scrape(&metrics);
+    assert_eq!(seen.value("orders_total", &[("handler", "order")]), Some(2.0));
+    assert!(seen.family("another").is_none());
+}
+
+#[test]
+fn a_new_version_goes_on_counting_what_it_declares_alike_and_forgets_the_rest() {
+    let metrics = metrics();
+    let first = [("orders_total", counter(&[])), ("old_total", counter(&[])), ("seconds", histogram(&[1.0], &[]))];
+    metrics.declare("order", &declared(&first)).unwrap();
+    let handler = metrics.handler("order");
+    for name in ["orders_total", "old_total", "seconds"] {
+        handler.observe(name, 1.0, &[]);
+    }
+    let second = [("orders_total", counter(&[])), ("seconds", histogram(&[5.0], &[]))];
+    metrics.declare("order", &declared(&second)).unwrap();
+    handler.observe("orders_total", 1.0, &[]);
+    handler.observe("old_total", 1.0, &[]);
+    let seen = scrape(&metrics);
+    assert_eq!(seen.value("orders_total", &[("handler", "order")]), Some(2.0));
+    assert!(seen.family("old").is_none());
+    assert!(seen.family("seconds").unwrap().samples.is_empty(), "other buckets begin again");
+    assert_eq!(seen.value("wharf_metrics_dropped_total", &[("handler", "order")]), Some(1.0));
+}
+
+#[test]
+fn no_text_of_a_handler_breaks_the_exposition() {
+    let metrics = metrics();
+    let mut evil = counter(&["x"]);
+    evil.help = "a\nwharf_events_total 9\n# EOF\n \\ \"".into();
+    metrics.declare("order", &declared(&[("evil_total", evil)])).unwrap();
+    let value = "\"} 1\nwharf_events_total{handler=\"a\\";
+    metrics.handler("order").observe("evil_total", 1.0, &pairs(&[("x", value)]));
+    let seen = scrape(&metrics);
+    assert_eq!(seen.value("evil_total", &[("handler", "order"), ("x", value)]), Some(1.0));
+    assert_eq!(seen.family("evil").unwrap().help, "a\nwharf_events_total 9\n# EOF\n \\ \"");
+}
+
+#[test]
+fn the_series_of_one_metric_are_bounded() {
+    let metrics = metrics();
+    metrics.declare("order", &declared(&[("orders_total", counter(&["x"]))])).unwrap();
+    let handler = metrics.handler("order");
+    for n in 0..guest::SERIES_MAX + 3 {
+        handler.observe("orders_total", 1.0, &pairs(&[("x", &n.to_string())]));
+    }
+    handler.observe("orders_total", 1.0, &pairs(&[("x", "0")]));
+    let seen = scrape(&metrics);
+    assert_eq!(seen.family("orders").unwrap().samples.len(), guest::SERIES_MAX);
+    assert_eq!(seen.value("orders_total", &[("handler", "order"), ("x", "0")]), Some(2.0));
+    assert_eq!(seen.value("wharf_metrics_dropped_total", &[("handler", "order")]), Some(3.0));
+}
+
+#[test]
+fn the_document_lists_every_metric_as_it_is_defined() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
+    let text = std::fs::read_to_string(path).expect("docs/metrics.md is there");
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix('|')?.strip_suffix('|'))
+        .map(|row| row.split('|').map(str::trim).collect::<Vec<_>>())
+        .filter(|row| row[0].starts_with('`'))
+        .collect();
+    let code: Vec<[String; 4]> = HOST
+        .iter()
+        .map(|definition| {
+            let labels: Vec<String> = definition.labels.iter().map(|label| format!("`{label}`")).collect();
+            let name = format!("`{}`", definition.name);
+            [name, definition.kind.name().to_owned(), labels.join(", "), definition.help.to_owned()]
+        })
+        .collect();
+    for row in &code {
+        assert!(rows.iter().any(|listed| listed == row), "docs/metrics.md lacks | {} |", row.join(" | "));
+    }
+    assert_eq!(rows.len(), code.len(), "docs/metrics.md lists what is not defined");
+}
+
+#[test]
+fn the_document_names_every_value_of_every_closed_label() {
+    use labels::{CallLabel, Label};
+    fn names<L: Label>() -> Vec<&'static str> {
+        L::ALL.iter().map(|label| label.name()).collect()
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
+    let text = std::fs::read_to_string(path).expect("docs/metrics.md is there");
+    for (metric, values) in [
+        ("wharf_events_total", names::<EventOutcome>()),
+        ("wharf_unsettled", names::<UnsettledState>()),
+        ("wharf_attempts_total", names::<AttemptResult>()),
+        ("wharf_reader_reopened_total", names::<ReopenReason>()),
+        ("wharf_need_calls_total", names::<CallLabel>()),
+    ] {
+        let heading = format!("### Values in `{metric}`\n");
+        let (_, section) = text.split_once(&heading).unwrap_or_else(|| panic!("no section {heading}"));
+        let section = section.split("\n#").next().unwrap_or_default();
+        let listed: Vec<&str> =
+            section.lines().filter_map(|line| line.strip_prefix("- `")?.split('`').next()).collect();
+        assert_eq!(listed, values, "{metric}");
+    }
+}

@@ -1,0 +1,101 @@
+//! Taking a partition over: when its checkpoint is released, or has stood still
+//! for the lease by this host's own monotonic clock.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wharf_core::backoff::millis;
+use wharf_core::checkpoint::{self, Checkpoint, Claim};
+use wharf_core::outcome::HostFault;
+use wharf_jetstream::ledger::CommitResult;
+
+use super::Settings;
+use crate::clock;
+use crate::drain::Drain;
+use crate::handler::Handler;
+
+/// A checkpoint that this host has just taken.
+pub struct Claimed {
+    /// As it was: its watermark and `high` are those of the last epoch.
+    pub before: Checkpoint,
+    pub checkpoint: Checkpoint,
+    pub revision: u64,
+    /// Just before the write that took it.
+    pub taken: Instant,
+}
+
+/// How often a checkpoint of another owner is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Waits until the partition may be taken, and takes it. None: the host drains.
+pub async fn claim(handler: &Arc<Handler>, partition: u32, settings: &Settings, drain: &Drain) -> Option<Claimed> {
+    let generation = checkpoint::generation(&handler.manifest.on);
+    let mut seen: Option<(u64, Instant)> = None;
+    loop {
+        let wait = match look(handler, partition).await {
+            Err(fault) => {
+                handler.report(&fault);
+                LOOK
+            }
+            Ok((before, revision)) => {
+                let since = match seen {
+                    Some((at, since)) if at == revision => since,
+                    _ => Instant::now(),
+                };
+                seen = Some((revision, since));
+                match checkpoint::claim(&before, &generation, millis(since.elapsed()), millis(settings.lease)) {
+                    Claim::Take => match take(handler, partition, settings, before, revision).await {
+                        Some(claimed) => return Some(claimed),
+                        None => LOOK,
+                    },
+                    Claim::Wait { ms } => Duration::from_millis(ms).min(LOOK),
+                    Claim::OtherGeneration => {
+                        handler.report(&other_generation(handler));
+                        settings.lease
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = drain.leave.cancelled() => return None,
+        }
+    }
+}
+
+async fn look(handler: &Handler, partition: u32) -> Result<(Checkpoint, u64), HostFault> {
+    let stored = handler.ledger.read_checkpoint(partition).await.map_err(|e| HostFault::broker(e.to_string()))?;
+    let Some(stored) = stored else {
+        let message = format!("no checkpoint for partition {partition}; `wharf provision` makes it");
+        return Err(HostFault::broker(message));
+    };
+    let seen = checkpoint::decode(&stored.bytes).map_err(|e| HostFault::record(e.to_string()))?;
+    Ok((seen, stored.revision))
+}
+
+async fn take(
+    handler: &Handler,
+    partition: u32,
+    settings: &Settings,
+    before: Checkpoint,
+    revision: u64,
+) -> Option<Claimed> {
+    let taken = Instant::now();
+    let checkpoint = before.taken(&settings.host, clock::now_ms());
+    let bytes = bytes::Bytes::from(checkpoint::encode(&checkpoint));
+    match handler.ledger.write_checkpoint(partition, revision, bytes).await {
+        CommitResult::Committed { revision } => Some(Claimed { before, checkpoint, revision, taken }),
+        other => {
+            tracing::debug!(handler = handler.name(), partition, result = %other, "the checkpoint was not taken");
+            None
+        }
+    }
+}
+
+fn other_generation(handler: &Handler) -> HostFault {
+    HostFault::record(format!(
+        "handler `{}` subscribes to other subjects, or by another key rule, than its checkpoint says; \
+         changing them is a step of its own: give the handler a new name, or restore the old subscription",
+        handler.name()
+    ))
+}

@@ -1,0 +1,152 @@
+//! The lanes of one partition, and the tasks that work them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+use wharf_core::event::Position;
+use wharf_core::progress::{Bounds, Progress};
+
+use super::lane::{Item, Lane, Settles, Start};
+use crate::owner::Owner;
+use crate::work::{Settlement, Work};
+
+/// Lanes kept for the records in their memory, once nothing waits in them.
+const IDLE_MAX: usize = 50_000;
+
+/// All lanes of a partition.
+pub struct Lanes {
+    owner: Arc<Owner>,
+    lanes: HashMap<String, Arc<Lane>>,
+    book: Arc<Book>,
+    tasks: TaskTracker,
+    lane_max: usize,
+}
+
+/// What is unsettled, and who is told when it changes.
+pub struct Book {
+    progress: Mutex<Progress>,
+    owner: Arc<Owner>,
+    changed: Notify,
+}
+
+impl Book {
+    pub fn new(owner: Arc<Owner>, watermark: Position) -> Self {
+        Self { progress: Mutex::new(Progress::new(watermark)), owner, changed: Notify::new() }
+    }
+
+    pub fn receive(&self, at: Position, bytes: u64) {
+        self.progress().receive(at, bytes);
+    }
+
+    /// Lets the watermark pass an event.
+    pub fn settle(&self, at: Position) {
+        let watermark = {
+            let mut progress = self.progress();
+            progress.settle(at.sequence);
+            progress.watermark()
+        };
+        self.owner.passed(watermark.sequence);
+        self.changed.notify_one();
+    }
+
+    pub fn watermark(&self) -> Position {
+        self.progress().watermark()
+    }
+
+    pub fn received(&self) -> Position {
+        self.progress().received()
+    }
+
+    pub fn credit(&self, bounds: &Bounds) -> (usize, u64) {
+        self.progress().credit(bounds)
+    }
+
+    /// Resolves when something was settled since the last call.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
+        self.progress.lock().expect("no panic while held")
+    }
+}
+
+impl Settles for Book {
+    fn settled(&self, work: &Work, settlement: Settlement) {
+        self.owner.handler.metrics.event(settlement.outcome(), work.received.elapsed());
+        self.settle(work.event.position);
+    }
+}
+
+impl Lanes {
+    pub fn new(owner: Arc<Owner>, book: Arc<Book>, lane_max: usize) -> Self {
+        Self { owner, lanes: HashMap::new(), book, tasks: TaskTracker::new(), lane_max }
+    }
+
+    /// Hands an event to its lane.
+    pub fn push(&mut self, work: Work) {
+        let lane = self.lane(&work.key);
+        let start = lane.push(work, self.lane_max);
+        self.start(&lane, start);
+    }
+
+    /// Hands in what has no place in the log.
+    pub fn push_aside(&mut self, key: &str, item: Item) {
+        let lane = self.lane(key);
+        let start = lane.push_aside(item);
+        self.start(&lane, start);
+    }
+
+    /// Runs something beside the lanes that the partition waits for when it ends.
+    pub fn aside(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Spills the followers of heads that have been at work since before `since`.
+    pub fn spill_followers(&self, since: Instant) {
+        for lane in self.lanes.values() {
+            let start = lane.spill_followers(since);
+            self.start(lane, start);
+        }
+    }
+
+    /// Forgets idle lanes when there are too many: their records are in the
+    /// ledger.
+    pub fn trim(&mut self) {
+        if self.lanes.len() > IDLE_MAX {
+            self.lanes.retain(|_, lane| !lane.is_idle());
+        }
+    }
+
+    /// Resolves when no lane works any more.
+    pub fn ended(&self) -> impl Future<Output = ()> + 'static {
+        self.tasks.close();
+        let tasks = self.tasks.clone();
+        async move { tasks.wait().await }
+    }
+
+    fn lane(&mut self, key: &str) -> Arc<Lane> {
+        if let Some(lane) = self.lanes.get(key) {
+            return lane.clone();
+        }
+        let lane = Arc::new(Lane::new(key));
+        self.lanes.insert(key.to_owned(), lane.clone());
+        lane
+    }
+
+    fn start(&self, lane: &Arc<Lane>, start: Start) {
+        let (owner, book, lane) = (self.owner.clone(), self.book.clone(), lane.clone());
+        match start {
+            Start::Nothing => {}
+            Start::Runner => {
+                self.tasks.spawn(async move { lane.run(&owner, &*book).await });
+            }
+            Start::Spiller => {
+                self.tasks.spawn(async move { lane.spill(&owner, &*book).await });
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! `ordering = "key"`: the source is read like a log.
+//!
+//! One task owns a (handler, partition): it claims the checkpoint, reads from
+//! the watermark on, hands events to lanes in stream order, and writes the
+//! checkpoint, which is also the renewal of its lease. Two owners at work cost
+//! attempts, never order: the record is the fence.
+
+pub mod lane;
+pub mod lanes;
+pub mod lease;
+mod claim;
+mod reign;
+mod sweep;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use wharf_core::progress::Bounds;
+use wharf_telemetry::metrics::UnsettledState;
+
+use crate::drain::Drain;
+use crate::handler::Handler;
+
+pub use reign::End;
+
+/// What of the place applies to an owner of partitions.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Names this process in checkpoints.
+    pub host: String,
+    pub lease: Duration,
+    pub bounds: Bounds,
+    /// Events in one lane's memory.
+    pub lane_max: usize,
+    /// Longest that followers wait in memory behind a head at work.
+    pub hold_max: Duration,
+}
+
+/// Owns the partition whenever it may, until the drain.
+pub async fn run(handler: Arc<Handler>, partition: u32, settings: Settings, drain: Drain) {
+    while !drain.leave.is_cancelled() {
+        let Some(claimed) = claim::claim(&handler, partition, &settings, &drain).await else { return };
+        match reign::reign(&handler, partition, &settings, &drain, claimed).await {
+            End::Drained => return,
+            End::Lost => {}
+            End::Paused => {
+                let _counted = handler.metrics.unsettled(UnsettledState::Paused);
+                pause(&drain.leave).await;
+            }
+        }
+    }
+}
+
+/// Before a paused source is looked at again.
+async fn pause(leave: &CancellationToken) {
+    tokio::select! {
+        () = tokio::time::sleep(Duration::from_secs(5)) => {}
+        () = leave.cancelled() => {}
+    }
+}

@@ -1,0 +1,370 @@
+//! Owning a partition: read, hand out, write the checkpoint, until it ends.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use wharf_core::checkpoint::{self, Checkpoint};
+use wharf_core::event::Undecodable;
+use wharf_core::outcome::HostFault;
+use wharf_jetstream::pull::{Delivery, End as PullEnd};
+use wharf_jetstream::ledger::CommitResult;
+use wharf_jetstream::reader::{self, Reader, Reason, RolledBack};
+use wharf_jetstream::timers::{Firing, Firings};
+
+use wharf_telemetry::metrics::ReopenReason;
+
+use super::claim::Claimed;
+use super::lane::{Item, Settles};
+use super::lanes::{Book, Lanes};
+use super::lease::Lease;
+use super::{Settings, sweep};
+use crate::clock;
+use crate::drain::Drain;
+use crate::entity::Entity;
+use crate::handler::Handler;
+use crate::owner::Owner;
+use crate::park;
+use crate::unpack::{Unpacked, stray_token, unpack};
+use crate::work::{Place, Settlement, Work};
+
+/// How owning a partition ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Everything that ran is settled, and the checkpoint is released.
+    Drained,
+    /// Another host owns it.
+    Lost,
+    /// The source is not the one that the checkpoint speaks of.
+    Paused,
+}
+
+/// The checkpoint is written this often, and is also the lease's renewal.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+/// Or after this many settled events.
+const CHECKPOINT_EVENTS: u64 = 1_000;
+/// How far `high` is reserved ahead of the lanes.
+const HIGH_STEP: u64 = 1_000;
+/// The router's own beat.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Owns the partition until the drain, or until it is lost.
+pub async fn reign(
+    handler: &Arc<Handler>,
+    partition: u32,
+    settings: &Settings,
+    drain: &Drain,
+    claimed: Claimed,
+) -> End {
+    let mut reign = Reign::new(handler, partition, settings, drain, claimed);
+    tracing::info!(
+        handler = handler.name(),
+        partition,
+        epoch = reign.checkpoint.epoch,
+        watermark = reign.checkpoint.watermark,
+        "partition taken"
+    );
+    handler.metrics.partition(partition).owned();
+    let end = reign.run().await;
+    reign.finish(end, drain).await
+}
+
+struct Reign {
+    owner: Arc<Owner>,
+    lease: Arc<Lease>,
+    lanes: Lanes,
+    book: Arc<Book>,
+    settings: Settings,
+    checkpoint: Checkpoint,
+    revision: u64,
+    /// `high` of the epoch before: what lies above was never begun.
+    first_seen_above: u64,
+    begun: u64,
+    asked: Asked,
+    written: Instant,
+}
+
+/// Credit that the reader has and has not used.
+#[derive(Default)]
+struct Asked {
+    events: u64,
+    bytes: u64,
+}
+
+impl Reign {
+    fn new(handler: &Arc<Handler>, partition: u32, settings: &Settings, drain: &Drain, claimed: Claimed) -> Self {
+        let lease = Arc::new(Lease::new(settings.lease, claimed.taken));
+        let signals = drain.child();
+        let owner = Arc::new(Owner {
+            handler: handler.clone(),
+            partition,
+            leave: signals.leave,
+            cut: signals.cut,
+            lease: Some(lease.clone()),
+            watermark: AtomicU64::new(claimed.before.watermark),
+        });
+        let book = Arc::new(Book::new(owner.clone(), claimed.checkpoint.watermark()));
+        Self {
+            lanes: Lanes::new(owner.clone(), book.clone(), settings.lane_max),
+            owner,
+            lease,
+            book,
+            settings: settings.clone(),
+            first_seen_above: claimed.before.high,
+            begun: claimed.checkpoint.watermark,
+            asked: Asked::default(),
+            checkpoint: claimed.checkpoint,
+            revision: claimed.revision,
+            written: claimed.taken,
+        }
+    }
+
+    async fn run(&mut self) -> End {
+        let handler = self.owner.handler.clone();
+        if let Err(end) = self.prepare().await {
+            return end;
+        }
+        let mut reader = match self.open_reader().await {
+            Ok(reader) => reader,
+            Err(end) => return end,
+        };
+        let mut firings = match &handler.timers {
+            Some(timers) => Some(timers.firings(self.owner.partition)),
+            None => None,
+        };
+        let mut held = sweep::start(&self.owner, &self.lanes);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let leave = self.owner.leave.clone();
+        loop {
+            self.grant(&mut reader);
+            let ended = tokio::select! {
+                biased;
+                () = leave.cancelled() => Err(End::Drained),
+                _ = tick.tick() => self.beat().await,
+                read = reader.next() => self.read(read).await,
+                Some(firing) = next_firing(&mut firings) => {
+                    let key = firing.key.clone();
+                    self.lanes.push_aside(&key, Item::Firing(firing));
+                    Ok(())
+                }
+                Some(key) = held.recv() => {
+                    self.lanes.push_aside(&key, Item::Visit);
+                    Ok(())
+                }
+                () = self.book.changed() => Ok(()),
+            };
+            if let Err(end) = ended {
+                return end;
+            }
+        }
+    }
+}
+
+impl Reign {
+    /// What must be known before the first event: how fresh the ledger's copies
+    /// have to be for a first load.
+    async fn prepare(&self) -> Result<(), End> {
+        loop {
+            match self.owner.handler.ledger.set_floor_from_leader().await {
+                Ok(_) => return Ok(()),
+                Err(error) => self.owner.handler.report(&HostFault::broker(error.to_string())),
+            }
+            self.breathe().await?;
+        }
+    }
+
+    async fn open_reader(&self) -> Result<Reader, End> {
+        let handler = &self.owner.handler;
+        loop {
+            match handler.reader(&self.checkpoint).await {
+                Ok(reader) => return Ok(reader),
+                Err(error) => handler.report(&HostFault::broker(error.to_string())),
+            }
+            self.breathe().await?;
+        }
+    }
+
+    async fn breathe(&self) -> Result<(), End> {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(500)) => Ok(()),
+            () = self.owner.leave.cancelled() => Err(End::Drained),
+        }
+    }
+
+    /// Asks for what the bounds leave room for, less what was asked for before.
+    fn grant(&mut self, reader: &mut Reader) {
+        let (events, bytes) = self.book.credit(&self.settings.bounds);
+        let more_events = (events as u64).saturating_sub(self.asked.events);
+        let more_bytes = bytes.saturating_sub(self.asked.bytes);
+        if more_events > 0 || more_bytes > 0 {
+            reader.grant(more_events, more_bytes);
+            self.asked.events += more_events;
+            self.asked.bytes += more_bytes;
+        }
+    }
+
+    async fn read(&mut self, read: Result<reader::Event, RolledBack>) -> Result<(), End> {
+        let handler = self.owner.handler.clone();
+        match read {
+            Ok(reader::Event::Delivery(delivery)) => return self.take_in(delivery).await,
+            Ok(reader::Event::Reopened { reason }) => {
+                handler.metrics.reader_reopened(reopened(&reason));
+                tracing::info!(handler = handler.name(), %reason, "the reader began again");
+            }
+            Ok(reader::Event::SourceLost { from, to }) => {
+                handler.metrics.source_lost(to - from + 1);
+                tracing::error!(handler = handler.name(), from, to, "source-lost: the stream no longer has these events");
+            }
+            Ok(reader::Event::Unavailable { error }) => handler.report(&HostFault::broker(error.to_string())),
+            Err(rolled_back) => {
+                alarm_rolled_back(&handler, &rolled_back.to_string());
+                return Err(End::Paused);
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands a delivery to its lane. Nothing above `high` gets there before the
+    /// checkpoint says so.
+    async fn take_in(&mut self, delivery: Delivery) -> Result<(), End> {
+        let at = delivery.position;
+        while at.sequence > self.checkpoint.high {
+            self.write(at.sequence + HIGH_STEP).await?;
+        }
+        self.begun = self.begun.max(at.sequence);
+        self.asked.events = self.asked.events.saturating_sub(1);
+        self.asked.bytes = self.asked.bytes.saturating_sub(delivery.bytes());
+        self.book.receive(at, delivery.bytes());
+        let handler = &self.owner.handler;
+        let place = Place::Log { stream: handler.source.stream.clone(), created_ns: handler.source.created_ns };
+        match unpack(handler, delivery, place, at.sequence > self.first_seen_above) {
+            Unpacked::Work(work) => self.lanes.push(work),
+            Unpacked::Ignored(work) => self.book.settled(&work, Settlement::Ignored),
+            Unpacked::Stray(work, why) => self.stray(work, why),
+        }
+        Ok(())
+    }
+
+    fn stray(&self, work: Work, why: Undecodable) {
+        let (owner, book) = (self.owner.clone(), self.book.clone());
+        self.lanes.aside(async move {
+            let token = stray_token(&owner.handler, work.event.position);
+            let entity = Entity::with_token("", token);
+            if let Ok(settlement) = park::stray(&owner, &entity, &work, &why).await {
+                book.settled(&work, settlement);
+            }
+        });
+    }
+
+    /// Ten times a second: the checkpoint when it is due, spilling, trimming.
+    async fn beat(&mut self) -> Result<(), End> {
+        if let Some(since) = Instant::now().checked_sub(self.settings.hold_max) {
+            self.lanes.spill_followers(since);
+        }
+        self.lanes.trim();
+        let settled = self.book.watermark().sequence.saturating_sub(self.checkpoint.watermark);
+        if self.written.elapsed() >= CHECKPOINT_EVERY || settled >= CHECKPOINT_EVENTS {
+            self.write(self.checkpoint.high).await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, high: u64) -> Result<(), End> {
+        let next = self.checkpoint.advanced(self.book.watermark(), high, clock::now_ms());
+        self.put(next).await
+    }
+
+    /// Writes the checkpoint. What the broker does not answer is tried again at
+    /// the next beat; meanwhile the lease runs down by itself.
+    async fn put(&mut self, next: Checkpoint) -> Result<(), End> {
+        let sent = Instant::now();
+        let bytes = bytes::Bytes::from(checkpoint::encode(&next));
+        let handler = &self.owner.handler;
+        let result = handler.ledger.write_checkpoint(self.owner.partition, self.revision, bytes);
+        match result.await {
+            CommitResult::Committed { revision } => {
+                self.lease.renew(sent);
+                self.written = sent;
+                self.revision = revision;
+                handler.metrics.partition(self.owner.partition).set_watermark(next.watermark);
+                self.checkpoint = next;
+                Ok(())
+            }
+            CommitResult::Lost { .. } => {
+                tracing::warn!(handler = handler.name(), partition = self.owner.partition, "another host owns it now");
+                Err(End::Lost)
+            }
+            other => {
+                handler.report(&HostFault::broker(format!("checkpoint: {other:?}")));
+                self.breathe().await
+            }
+        }
+    }
+
+    /// Ends the lanes as the reason demands and, when this host still owns the
+    /// partition, releases it.
+    async fn finish(mut self, end: End, drain: &Drain) -> End {
+        self.owner.leave.cancel();
+        if end == End::Lost {
+            self.owner.cut.cancel();
+        }
+        let end = self.wind_down(end).await;
+        if end != End::Lost {
+            let released = self.checkpoint.released(self.book.watermark(), self.begun, clock::now_ms());
+            while self.put(released.clone()).await.is_err() && !drain.cut.is_cancelled() {
+                tokio::time::sleep(TICK).await;
+            }
+        }
+        self.owner.handler.metrics.partition(self.owner.partition).released();
+        end
+    }
+
+    /// Waits for what runs, and keeps the lease meanwhile.
+    async fn wind_down(&mut self, end: End) -> End {
+        let mut tick = tokio::time::interval(CHECKPOINT_EVERY);
+        tick.tick().await;
+        let lanes = self.lanes.ended();
+        tokio::pin!(lanes);
+        loop {
+            tokio::select! {
+                () = &mut lanes => return end,
+                _ = tick.tick(), if end != End::Lost => {
+                    if self.write(self.checkpoint.high).await == Err(End::Lost) {
+                        self.owner.cut.cancel();
+                        lanes.await;
+                        return End::Lost;
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn next_firing(firings: &mut Option<Firings>) -> Option<Firing> {
+    match firings {
+        Some(firings) => firings.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn alarm_rolled_back(handler: &Handler, detail: &str) {
+    tracing::error!(
+        handler = handler.name(),
+        code = "WH0301",
+        reason = detail,
+        "source-rolled-back: the stream is not the one that the checkpoint speaks of; the handler pauses"
+    );
+}
+
+fn reopened(reason: &Reason) -> ReopenReason {
+    match reason {
+        Reason::Gap { .. } | Reason::WentBack { .. } => ReopenReason::Gap,
+        Reason::Missed { .. } => ReopenReason::HeartbeatMismatch,
+        Reason::Stepped { .. } | Reason::Ended(PullEnd::ConnectionLost | PullEnd::Closed) => ReopenReason::Reconnected,
+        Reason::Ended(PullEnd::Silent) => ReopenReason::HeartbeatMissed,
+        Reason::Ended(
+            PullEnd::Deleted | PullEnd::NoResponders | PullEnd::Moved | PullEnd::Refused { .. } | PullEnd::Unplaced { .. },
+        ) => ReopenReason::ConsumerGone,
+    }
+}

@@ -1,0 +1,98 @@
+//! From a delivery to work: decode, find the entity.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use wharf_core::entry::Entry;
+use wharf_core::event::{Event, Position, Undecodable};
+use wharf_core::ids;
+use wharf_core::manifest::Ordering;
+use wharf_core::route::{Route, route};
+use wharf_jetstream::codec;
+use wharf_jetstream::pull::{Delivery, Origin};
+
+use crate::handler::Handler;
+use crate::work::{Gauge, Place, Work};
+
+/// What a delivery turns out to be.
+pub enum Unpacked {
+    Work(Work),
+    /// Its type is not listed: settled without the guest.
+    Ignored(Work),
+    /// Bytes that are no event of this handler, with what is known of them.
+    Stray(Work, Undecodable),
+}
+
+/// Unpacks a delivery for a handler.
+pub fn unpack(handler: &Handler, delivery: Delivery, place: Place, first_seen: bool) -> Unpacked {
+    let work = |event: Event, key: String| Work {
+        event,
+        key,
+        place,
+        delivery: Some(delivery.clone()),
+        first_seen,
+        received: Instant::now(),
+        gauge: Gauge::new(&handler.metrics),
+    };
+    match codec::decode(&delivery) {
+        Err(why) => Unpacked::Stray(work(anonymous(&delivery), String::new()), why),
+        Ok(event) => match route(&handler.manifest, &event) {
+            Route::Run { key, .. } => Unpacked::Work(work(event, key)),
+            Route::Ignored => Unpacked::Ignored(work(event, String::new())),
+            Route::Undecodable(why) => Unpacked::Stray(work(event, String::new()), why),
+        },
+    }
+}
+
+/// An entry of the queue, on its way through the lane again. The manifest may
+/// have changed since it was queued: an event that it no longer knows is a
+/// stray of a known key.
+pub fn queued(handler: &Handler, entry: &Entry) -> Unpacked {
+    let origin = Origin { stream: entry.stream.clone(), created_ns: entry.created_ns };
+    let place = Place::Queue { stream: entry.stream.clone(), created_ns: entry.created_ns };
+    let position = Position { sequence: entry.sequence, stored_ns: entry.stored_ns };
+    let delivery = Delivery::parked(origin, position, entry.subject.clone(), entry.header_block.clone(), entry.data.clone());
+    let keyed = |work: Work| Work { key: entry.key.clone(), ..work };
+    match unpack(handler, delivery, place, false) {
+        Unpacked::Work(work) => Unpacked::Work(keyed(work)),
+        Unpacked::Ignored(work) => Unpacked::Ignored(keyed(work)),
+        Unpacked::Stray(work, why) => Unpacked::Stray(keyed(work), why),
+    }
+}
+
+/// The entity of an event: its key's, or the event itself where events have no
+/// order.
+pub fn entity_key(handler: &Handler, work: &Work) -> String {
+    match handler.manifest.ordering {
+        Ordering::Key => work.key.clone(),
+        Ordering::None => ids::event_entity(&work.event.source, &work.event.id),
+    }
+}
+
+/// The token under which a stray is filed.
+pub fn stray_token(handler: &Handler, at: Position) -> String {
+    let source = &handler.source;
+    ids::entity_token(&format!("\0stray/{}/{}/{}", source.stream, source.created_ns, at.sequence))
+}
+
+/// What can be said of bytes that are no event.
+fn anonymous(delivery: &Delivery) -> Event {
+    let (origin, position) = (&delivery.origin, delivery.position);
+    Event {
+        id: format!("{}/{}/{}", origin.stream, origin.created_ns, position.sequence),
+        source: String::new(),
+        event_type: String::new(),
+        subject: delivery.subject.clone(),
+        content_type: String::new(),
+        time_ms: position.stored_ns / 1_000_000,
+        position,
+        correlation_id: None,
+        causation_id: None,
+        attributes: Vec::new(),
+        headers: Vec::new(),
+        hops: 0,
+        traceparent: None,
+        tracestate: None,
+        data: Bytes::new(),
+    }
+}

@@ -1,0 +1,19 @@
+#[derive(wharf::Events)]
+enum In {
+    #[event("order.placd")]
+    Placed,
+    #[event("shipment.sent")]
+    Sent,
+    #[timer("unpaid")]
+    Unpaid,
+}
+
+#[derive(wharf::Events)]
+enum Other {
+    #[event("shipment.sent")]
+    Sent,
+    #[timer("unpaid")]
+    Unpaid,
+}
+
+fn main() {}
