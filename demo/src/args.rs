@@ -31,7 +31,7 @@ pub struct DemoArgs {
     #[arg(long, default_value_t = 200.0, value_parser = rate)]
     pub rate: f64,
     /// Pieces of each SKU at the start.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 50)]
     pub stock: u64,
     /// Share of orders whose charge the bank declines, 0 to 1.
     #[arg(long, default_value_t = 0.1, value_parser = share)]
@@ -54,7 +54,8 @@ pub struct DemoArgs {
     /// Port of the payment and mail gateways [default: 8090].
     #[arg(long, value_name = "PORT")]
     pub gateway_port: Option<u16>,
-    /// Folder for the store, the logs and the configuration; emptied first.
+    /// Folder for the store, the logs and the configuration; emptied first, but
+    /// for compiled handlers.
     #[arg(long, value_name = "DIR", default_value = ".demo")]
     pub data: PathBuf,
     /// Folder with one bundle for each handler.
@@ -62,7 +63,7 @@ pub struct DemoArgs {
         long,
         visible_alias = "bundles",
         value_name = "DIR",
-        env = "WHARF_BUNDLES",
+        env = "WHARF_HANDLERS",
         default_value = "target/bundles"
     )]
     pub handlers: PathBuf,

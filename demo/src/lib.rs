@@ -3,7 +3,7 @@
 //!
 //! A library first, because end-to-end tests start the same parts: [`Gateway`]
 //! in their own process, [`NatsServer`] and [`HostProcess`] as children that
-//! can be killed, [`load`] with a fixed seed, and [`Report`]. [`run`] strings
+//! can be killed, [`load`] with a fixed seed, and [`Report`]. [`run()`] strings
 //! them together as `wharf demo`. Nothing here is part of a production host,
 //! and nothing here calls into one: it sees what an outsider sees, the streams,
 //! the gateways' books and the host's HTTP.

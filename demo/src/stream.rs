@@ -22,6 +22,8 @@ const AT_ONCE: usize = 64;
 /// The broker's code for "no message here".
 const NO_MESSAGE: u64 = 10037;
 const RECONNECT_PAUSE_MOST: Duration = Duration::from_millis(500);
+/// How long a broker may take to answer a question.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// Connects, and reconnects for ever.
 ///
@@ -30,6 +32,7 @@ const RECONNECT_PAUSE_MOST: Duration = Duration::from_millis(500);
 pub async fn connect(url: &str) -> Result<Client, Error> {
     async_nats::ConnectOptions::new()
         .max_reconnects(None)
+        .request_timeout(Some(ANSWER_WITHIN))
         .reconnect_delay_callback(|tries| {
             let doublings = u32::try_from(tries.min(8)).unwrap_or(8);
             (Duration::from_millis(20) * 2u32.pow(doublings)).min(RECONNECT_PAUSE_MOST)

@@ -29,6 +29,8 @@ pub struct HostOptions {
     pub needs: PathBuf,
     /// Where its HTTP listens, as `config` says.
     pub listen: SocketAddr,
+    /// Folder of compiled handlers, which makes the next start quick.
+    pub cache: Option<PathBuf>,
     /// Its output is appended here.
     pub log: PathBuf,
     /// Variables beside those of this process; its own `WHARF_*` are not passed on.
@@ -54,6 +56,9 @@ impl HostProcess {
             .arg(&options.config)
             .arg("--needs")
             .arg(&options.needs);
+        if let Some(cache) = &options.cache {
+            command.arg("--cache").arg(cache);
+        }
         plain_environment(&mut command);
         command.envs(options.env.iter().map(|(name, value)| (name, value)));
         let child = Child::spawn("the host", &mut command, &options.log)?;

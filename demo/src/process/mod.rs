@@ -48,11 +48,15 @@ pub fn require_free(port: u16, what: &'static str, flag: &'static str) -> Result
     }
 }
 
-/// Keeps this process's own settings from a child whose settings are in files.
+/// Keeps this process's own settings from a child whose settings are in files;
+/// how much it logs, and how, is passed on.
 pub(crate) fn plain_environment(command: &mut tokio::process::Command) {
-    let names = std::env::vars_os().map(|(name, _)| name);
-    for name in names.filter(|name| name.to_string_lossy().starts_with("WHARF_")) {
-        command.env_remove(name);
+    const PASSED_ON: [&str; 2] = ["WHARF_LOG", "WHARF_LOG_FORMAT"];
+    for name in std::env::vars_os().map(|(name, _)| name) {
+        let text = name.to_string_lossy();
+        if text.starts_with("WHARF_") && !PASSED_ON.contains(&&*text) {
+            command.env_remove(&name);
+        }
     }
 }
 

@@ -7,6 +7,9 @@ use crate::Error;
 /// Lies in every folder that a demo made, and gives leave to empty it.
 const MARK: &str = ".wharf-demo";
 
+/// What a run leaves to the next one: handlers as the host compiled them.
+const CACHE: &str = "cache";
+
 /// A folder for one run. It stays afterwards, for whoever wants to look.
 #[derive(Debug, Clone)]
 pub struct Folder(PathBuf);
@@ -29,7 +32,7 @@ impl Folder {
                     path: path.to_owned(),
                 });
             }
-            std::fs::remove_dir_all(path).map_err(Error::io(doing()))?;
+            empty(path).map_err(Error::io(doing()))?;
         }
         std::fs::create_dir_all(path)
             .and_then(|()| std::fs::write(path.join(MARK), "made by `wharf demo`; emptied by the next one\n"))
@@ -42,6 +45,25 @@ impl Folder {
     pub fn path(&self) -> &Path {
         &self.0
     }
+
+    /// Where the host keeps compiled handlers, from run to run.
+    pub fn cache(&self) -> PathBuf {
+        self.0.join(CACHE)
+    }
+}
+
+fn empty(path: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_name() == CACHE {
+            continue;
+        }
+        match entry.file_type()?.is_dir() {
+            true => std::fs::remove_dir_all(entry.path())?,
+            false => std::fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -54,8 +76,11 @@ mod tests {
         let path = parent.path().join("demo");
         let folder = Folder::fresh(&path).unwrap();
         std::fs::write(folder.path().join("old"), "").unwrap();
+        std::fs::create_dir(folder.path().join("store")).unwrap();
+        std::fs::create_dir(folder.cache()).unwrap();
         Folder::fresh(&path).unwrap();
-        assert!(!path.join("old").exists());
+        assert!(!path.join("old").exists() && !path.join("store").exists());
+        assert!(folder.cache().exists());
 
         let stranger = parent.path().join("stranger");
         std::fs::create_dir(&stranger).unwrap();

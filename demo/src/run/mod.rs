@@ -6,6 +6,7 @@ mod outcome;
 mod place;
 mod progress;
 mod signals;
+mod speak;
 mod stage;
 mod watch;
 
@@ -18,7 +19,7 @@ pub use stage::provision;
 pub use watch::{Rest, Settling, Tally, UNSETTLED, Watcher, unsettled};
 
 use crate::Error;
-use crate::args::{DemoArgs, GatewayArgs, Output};
+use crate::args::{DemoArgs, GatewayArgs};
 use crate::gateway::{Gateway, Modes};
 use crate::load::{self, Counters};
 use crate::metrics::Samples;
@@ -26,6 +27,7 @@ use crate::report::{Check, Report};
 use outcome::per_second;
 use progress::LOOK_EVERY;
 use signals::Signals;
+use speak::say;
 use stage::Stage;
 
 /// How long a shop in which nothing moves is waited for.
@@ -39,7 +41,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub async fn run(args: DemoArgs) -> Result<Outcome, Error> {
     let mut signals = Signals::listen()?;
     let mut stage = tokio::select! {
-        stage = Stage::set(&args, |line| eprintln!("{line}")) => stage?,
+        stage = Stage::set(&args, say) => stage?,
         () = signals.interrupted() => return Err(Error::Interrupted),
     };
     let worked = tokio::select! {
@@ -47,12 +49,13 @@ pub async fn run(args: DemoArgs) -> Result<Outcome, Error> {
         () = signals.interrupted() => Err(Error::Interrupted),
     };
     if let Ok(outcome) = &worked {
-        print(outcome, args.output);
+        speak::print(outcome, args.output);
         if args.hold {
-            hold(&args, &stage, &mut signals).await;
+            say(&speak::what_is_up(&args, &stage));
+            signals.interrupted().await;
         }
     }
-    eprintln!("draining the host");
+    say("draining the host");
     let struck = stage.strike(&mut signals).await;
     let outcome = worked?;
     struck?;
@@ -70,7 +73,7 @@ pub async fn run_gateway(args: GatewayArgs) -> Result<(), Error> {
         ..Modes::default()
     };
     let gateway = Gateway::start(args.listen, args.seed, modes).await?;
-    eprintln!("payment and mail gateways on {}", gateway.url());
+    say(&format!("payment and mail gateways on {}", gateway.url()));
     signals.interrupted().await;
     Ok(())
 }
@@ -164,35 +167,4 @@ fn rest_check(samples: &Samples) -> Check {
         format!("{total} events held, waiting or dead"),
         offenders,
     )
-}
-
-fn print(outcome: &Outcome, output: Output) {
-    match output {
-        Output::Table => println!("\n{outcome}"),
-        Output::Json => println!("{}", outcome.json()),
-    }
-}
-
-/// Says what there is to look at, and waits.
-async fn hold(args: &DemoArgs, stage: &Stage, signals: &mut Signals) {
-    let (host, gateway, nats) = (stage.host.url(), stage.gateway.url(), stage.nats.url());
-    let folder = stage.folder.path().display();
-    let order = args
-        .spec()
-        .orders()
-        .next()
-        .map_or("ORDER".into(), |order| order.id);
-    eprintln!(
-        "Everything stays up until Ctrl-C.
-
-  host      {host}/ready  {host}/metrics
-  gateways  {gateway}/report  {gateway}/control
-  broker    {nats}
-  logs      {folder}
-
-Next:
-  wharf entity show order {order} --config {folder}/wharf.toml
-  curl -X PUT {gateway}/control -H 'content-type: application/json' -d '{{\"down_ms\": 20000}}'"
-    );
-    signals.interrupted().await;
 }

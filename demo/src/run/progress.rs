@@ -2,9 +2,10 @@
 //! terminal, one line every two seconds elsewhere.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write as _};
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+use super::speak::write_or_lose;
 use super::watch::Tally;
 use crate::metrics::Samples;
 
@@ -124,8 +125,7 @@ impl Screen {
             self.last_line = Some(now);
             frame.line() + "\n"
         };
-        // Nobody can be told that standard error is gone.
-        let _ = std::io::stderr().write_all(text.as_bytes());
+        write_or_lose(std::io::stderr(), &text);
     }
 
     fn back_to_top(&self) -> String {

@@ -1,13 +1,16 @@
-//! Ctrl-C and SIGTERM, as one thing to wait for.
+//! Whatever asks the demo to end, as one thing to wait for: Ctrl-C, SIGTERM,
+//! and SIGHUP, which comes when the terminal is closed. At their default they
+//! would end this process at once and leave its children behind.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::Error;
 
-/// Takes the two signals away from their default, which is to end at once.
+/// Takes the signals away from their default.
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
@@ -18,10 +21,11 @@ impl Signals {
         Ok(Self {
             interrupt: on(SignalKind::interrupt())?,
             terminate: on(SignalKind::terminate())?,
+            hang_up: on(SignalKind::hangup())?,
         })
     }
 
-    /// Returns at the next of either.
+    /// Returns at the next of them.
     ///
     /// # Cancel safety
     /// Nothing is lost: a signal that came is still there at the next call.
@@ -29,6 +33,7 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
         }
     }
 }

@@ -67,6 +67,7 @@ impl Stage {
             config: place.config,
             needs: place.needs,
             listen,
+            cache: Some(folder.cache()),
             log: folder.path().join("host.log"),
             env: Vec::new(),
         })?;

@@ -133,11 +133,15 @@ impl Stock {
             Some(Refusal::BadQuantity)
         } else if qty > self.on_hand {
             Some(Refusal::OutOfStock)
-        } else if bytes(&self.reserved, RESERVED_ENTRY_BYTES) + order.len() > RESERVED_BYTES_MAX {
+        } else if self.reserved_bytes_with(order) > RESERVED_BYTES_MAX {
             Some(Refusal::TooManyWaiting)
         } else {
             None
         }
+    }
+
+    fn reserved_bytes_with(&self, order: &str) -> usize {
+        bytes(&self.reserved, RESERVED_ENTRY_BYTES) + order.len() + RESERVED_ENTRY_BYTES
     }
 
     fn end(&mut self, order: &str, how: End, now_ms: u64) {

@@ -12,7 +12,7 @@
 //!                                  └──payment cancelled──► Cancelled
 //! ```
 //!
-//! The table in [`order`] is the whole machine. Whatever it does not list
+//! The table in [`order()`] is the whole machine. Whatever it does not list
 //! changes nothing: a message that is late, repeated or contradicts what is
 //! known. A final state has no way out.
 

@@ -6,7 +6,7 @@
 //! error.
 
 mod bindings {
-    #![allow(unsafe_code, clippy::all, reason = "generated")]
+    #![allow(unsafe_code, clippy::all, clippy::mem_forget, reason = "generated")]
     wit_bindgen::generate!({ path: "../../wit", world: "service", generate_all });
 
     #[cfg(target_arch = "wasm32")]

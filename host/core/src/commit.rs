@@ -280,3 +280,6 @@ pub fn may_be_unpublished(record: &record::Record, watermark: u64) -> bool {
     let Some(outbox) = &record.outbox else { return false };
     outbox.sequence == 0 || outbox.sequence > watermark
 }
+
+#[cfg(test)]
+mod tests;

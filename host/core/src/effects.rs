@@ -227,3 +227,6 @@ fn check_timer(manifest: &Manifest, change: &TimerChange) -> Result<(), Refusal>
 fn shown(text: &str) -> String {
     text[..text.floor_char_boundary(80)].to_owned()
 }
+
+#[cfg(test)]
+mod tests;

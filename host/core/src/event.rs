@@ -63,6 +63,8 @@ pub enum Undecodable {
     NoKey { reason: String },
     #[error("the key has {bytes} bytes; 1 to 256 are allowed")]
     KeyLength { bytes: usize },
+    #[error("the type `{event_type}` is reserved: only the host makes events of it")]
+    ReservedType { event_type: String },
     #[error("the headers have {bytes} bytes; at most {max} are allowed")]
     HeadersTooLarge { bytes: usize, max: usize },
 }
@@ -80,6 +82,7 @@ impl Undecodable {
             Self::NoSubscription => "no-subscription",
             Self::NoKey { .. } => "no-key",
             Self::KeyLength { .. } => "key-length",
+            Self::ReservedType { .. } => "reserved-type",
             Self::HeadersTooLarge { .. } => "headers-too-large",
         }
     }

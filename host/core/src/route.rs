@@ -9,6 +9,9 @@ use crate::event::{Event, Undecodable};
 use crate::manifest::{Manifest, Ordering, Subscription};
 use crate::pattern::{Captures, KEY_BYTES_MAX, KeyRule, Pointer};
 
+/// Types that begin so are the host's own.
+const RESERVED: &str = "wharf.";
+
 /// Where an event goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
@@ -28,6 +31,11 @@ pub enum Route {
 /// Decides by subject, then type, then key rule. A type that is not listed is
 /// ignored whether or not a key could be found.
 pub fn route(manifest: &Manifest, event: &Event) -> Route {
+    // A stranger must not be able to fire a timer.
+    if event.event_type.starts_with(RESERVED) {
+        let event_type = event.event_type.clone();
+        return Route::Undecodable(Undecodable::ReservedType { event_type });
+    }
     for (index, subscription) in manifest.on.iter().enumerate() {
         let found = subscription
             .subjects

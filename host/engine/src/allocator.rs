@@ -111,7 +111,9 @@ fn pool(settings: &RuntimeConfig) -> PoolingAllocationConfig {
 /// Reserves as much as a pool would, and gives it back.
 fn has_address_space() -> bool {
     let mut config = Config::new();
-    config.wasm_memory64(true).memory_reservation(1 << PROBE_BITS);
+    config
+        .wasm_memory64(true)
+        .memory_reservation(1 << PROBE_BITS);
     let probe = Engine::new(&config).and_then(|engine| {
         let pages = 1 << (PROBE_BITS - WASM_PAGE_BITS);
         Memory::new(Store::new(&engine, ()), MemoryType::new64(0, Some(pages)))
@@ -120,5 +122,7 @@ fn has_address_space() -> bool {
 }
 
 fn refused(error: wasmtime::Error) -> Error {
-    Error::Engine { reason: format!("{error:#}") }
+    Error::Engine {
+        reason: format!("{error:#}"),
+    }
 }

@@ -36,15 +36,27 @@ impl Cache {
     ///
     /// When it cannot be made, or when others than its owner could write it.
     pub(crate) fn open(directory: &Path, engine: &Engine) -> Result<Self, Error> {
-        let failed = |source| Error::Cache { path: directory.to_owned(), source };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+        let failed = |source| Error::Cache {
+            path: directory.to_owned(),
+            source,
+        };
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(failed)?;
         let mode = fs::metadata(directory).map_err(failed)?.mode();
         if mode & WRITABLE_BY_OTHERS != 0 {
-            return Err(Error::CacheShared { path: directory.to_owned() });
+            return Err(Error::CacheShared {
+                path: directory.to_owned(),
+            });
         }
         let mut hasher = Sha256Hasher(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        Ok(Self { directory: directory.to_owned(), engine: hasher.0.finalize().into() })
+        Ok(Self {
+            directory: directory.to_owned(),
+            engine: hasher.0.finalize().into(),
+        })
     }
 
     /// The compiled form of a component, if it was stored by this engine.
@@ -61,7 +73,10 @@ impl Cache {
         let whole = file.len() >= HASH_BYTES
             && Sha256::digest(&file[HASH_BYTES..]).as_slice() == &file[..HASH_BYTES];
         if !whole {
-            tracing::warn!(?path, "a compiled component is damaged; it is compiled again");
+            tracing::warn!(
+                ?path,
+                "a compiled component is damaged; it is compiled again"
+            );
             return None;
         }
         file.drain(..HASH_BYTES);
@@ -81,15 +96,20 @@ impl Cache {
         let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
         file.write_all(&Sha256::digest(compiled))?;
         file.write_all(compiled)?;
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o400))?;
+        file.as_file()
+            .set_permissions(fs::Permissions::from_mode(0o400))?;
         file.as_file().sync_all()?;
         file.persist(path)?;
         Ok(())
     }
 
     fn path(&self, digest: &[u8; HASH_BYTES]) -> PathBuf {
-        let name = Sha256::new().chain_update(self.engine).chain_update(digest).finalize();
-        self.directory.join(format!("{}.cwasm", HEXLOWER.encode(&name)))
+        let name = Sha256::new()
+            .chain_update(self.engine)
+            .chain_update(digest)
+            .finalize();
+        self.directory
+            .join(format!("{}.cwasm", HEXLOWER.encode(&name)))
     }
 }
 
@@ -137,7 +157,11 @@ mod tests {
         cache.write(&DIGEST, b"code");
         let path = cache.path(&DIGEST);
         let good = fs::read(&path).expect("written");
-        for bad in [good[..good.len() - 1].to_vec(), Vec::new(), [good.as_slice(), b"x"].concat()] {
+        for bad in [
+            good[..good.len() - 1].to_vec(),
+            Vec::new(),
+            [good.as_slice(), b"x"].concat(),
+        ] {
             fs::remove_file(&path).expect("ours");
             fs::write(&path, bad).expect("ours");
             assert_eq!(cache.read(&DIGEST), None);
@@ -151,6 +175,9 @@ mod tests {
         let directory = tempfile::tempdir().expect("a temporary directory");
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).expect("ours");
         let refused = Cache::open(directory.path(), &Engine::default());
-        assert!(matches!(refused, Err(Error::CacheShared { .. })), "{refused:?}");
+        assert!(
+            matches!(refused, Err(Error::CacheShared { .. })),
+            "{refused:?}"
+        );
     }
 }

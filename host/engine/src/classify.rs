@@ -32,17 +32,33 @@ pub(crate) enum Step {
 #[derive(Debug)]
 pub(crate) enum Ended {
     Returned(Result<wit::Effects, wit::Failure>),
-    Stopped { step: Step, error: wasmtime::Error },
-    StateTooNew { stored: u32, ours: u32 },
-    NoMigration { stored: u32, ours: u32 },
-    MigrationRefused { stored: u32, ours: u32, message: String },
+    Stopped {
+        step: Step,
+        error: wasmtime::Error,
+    },
+    StateTooNew {
+        stored: u32,
+        ours: u32,
+    },
+    NoMigration {
+        stored: u32,
+        ours: u32,
+    },
+    MigrationRefused {
+        stored: u32,
+        ours: u32,
+        message: String,
+    },
     WallTime,
     Cancelled,
 }
 
 impl Ended {
     pub(crate) fn start(error: wasmtime::Error) -> Self {
-        Self::Stopped { step: Step::Start, error }
+        Self::Stopped {
+            step: Step::Start,
+            error,
+        }
     }
 }
 
@@ -75,7 +91,11 @@ pub(crate) fn classify(ended: Ended, evidence: &Evidence<'_>) -> Outcome {
             "the state was put under state.version {stored}, the manifest says {ours}, and the \
              component does not export `migration`"
         )),
-        Ended::MigrationRefused { stored, ours, message } => migration(format!(
+        Ended::MigrationRefused {
+            stored,
+            ours,
+            message,
+        } => migration(format!(
             "migrating the state from version {stored} to {ours} was refused: {message}"
         )),
     }
@@ -99,7 +119,11 @@ fn stopped(step: Step, error: &wasmtime::Error, evidence: &Evidence<'_>) -> Outc
     let backtrace = error.downcast_ref::<WasmBacktrace>();
     let (kind, message) = guest_fault(step, error, backtrace.is_some(), evidence);
     // A trap while migrating is still the migration's failure.
-    let kind = if step == Step::Migrate { GuestFaultKind::Migration } else { kind };
+    let kind = if step == Step::Migrate {
+        GuestFaultKind::Migration
+    } else {
+        kind
+    };
     let mut fault = evidence.guest_fault(kind, message);
     fault.backtrace = backtrace.map(frames).unwrap_or_default();
     Outcome::GuestFault(fault)
@@ -107,7 +131,10 @@ fn stopped(step: Step, error: &wasmtime::Error, evidence: &Evidence<'_>) -> Outc
 
 /// What only the host can cause.
 fn host_fault(step: Step, error: &wasmtime::Error, evidence: &Evidence<'_>) -> Option<HostFault> {
-    let fault = |kind| HostFault { kind, message: format!("{error:#}") };
+    let fault = |kind| HostFault {
+        kind,
+        message: format!("{error:#}"),
+    };
     if error.is::<PoolConcurrencyLimitError>() {
         return Some(fault(HostFaultKind::PoolFull));
     }
@@ -134,10 +161,16 @@ fn guest_fault(
     let cause = error.root_cause().to_string();
     if error.is::<CpuTimeUsedUp>() {
         let limit = evidence.limits.cpu_time;
-        return (GuestFaultKind::CpuTime, format!("more than limits.cpu_time, which is {limit:?}"));
+        return (
+            GuestFaultKind::CpuTime,
+            format!("more than limits.cpu_time, which is {limit:?}"),
+        );
     }
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
-        return (GuestFaultKind::Exit, format!("the guest called exit({})", exit.0));
+        return (
+            GuestFaultKind::Exit,
+            format!("the guest called exit({})", exit.0),
+        );
     }
     if let Some(refused) = evidence.refused {
         let limit = evidence.limits.memory_bytes;
@@ -145,18 +178,28 @@ fn guest_fault(
             Refused::MemoryBytes(bytes) => format!("{bytes} bytes; limits.memory is {limit}"),
             Refused::TableElements(count) => format!("{count} table elements"),
         };
-        return (GuestFaultKind::Memory, format!("more memory than allowed, {wanted}: {cause}"));
+        return (
+            GuestFaultKind::Memory,
+            format!("more memory than allowed, {wanted}: {cause}"),
+        );
     }
     // Raised after guest code returned: the answer itself cannot be taken.
     if step == Step::Handle && !in_guest_code && !error.is::<Trap>() {
-        return (GuestFaultKind::BadOutput, format!("the answer cannot be taken: {cause}"));
+        return (
+            GuestFaultKind::BadOutput,
+            format!("the answer cannot be taken: {cause}"),
+        );
     }
     (GuestFaultKind::Trap, cause)
 }
 
 fn frames(backtrace: &WasmBacktrace) -> String {
     let text = backtrace.to_string();
-    let frames = text.lines().skip(1).take(BACKTRACE_LINES_MAX).map(str::trim_end);
+    let frames = text
+        .lines()
+        .skip(1)
+        .take(BACKTRACE_LINES_MAX)
+        .map(str::trim_end);
     text::cut(frames.collect::<Vec<_>>().join("\n"))
 }
 
@@ -174,3 +217,6 @@ impl Evidence<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use crate::outbound::Outbound;
 use crate::warm::Warm;
 
 /// What a manifest and its place say about running a component.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     /// The handler's name, for logs and faults.
     pub handler: Arc<str>,
@@ -34,6 +34,17 @@ pub struct Settings {
     pub state_version: u32,
     /// Where the needs are.
     pub outbound: Arc<Outbound>,
+}
+
+/// Config holds secrets; their values never reach a log.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("handler", &self.handler)
+            .field("limits", &self.limits)
+            .field("config", &self.config.keys())
+            .finish_non_exhaustive()
+    }
 }
 
 /// One version of a handler. Immutable; attempts that run on it hold it, and

@@ -13,9 +13,7 @@ use std::time::Duration;
 
 use rand::TryRng;
 use tokio::time::Instant;
-use wasmtime_wasi::{
-    HostWallClock, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView,
-};
+use wasmtime_wasi::{HostWallClock, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wharf_core::contract::Event;
 use wharf_core::outcome::Call;
 
@@ -59,7 +57,7 @@ pub(crate) struct Scene {
 pub(crate) struct Subject {
     pub(crate) event: Arc<Event>,
     pub(crate) lineage: Arc<str>,
-    pub(crate) traceparent: Option<String>,
+    pub(crate) traceparent: Option<Arc<str>>,
     pub(crate) deadline: Instant,
 }
 
@@ -117,7 +115,10 @@ impl Context {
 
 impl WasiView for Context {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 
@@ -126,8 +127,14 @@ fn wasi(desk: &Arc<Desk>, seed: u128) -> WasiCtx {
         .stdout(Stdio::stdout(desk))
         .stderr(Stdio::stderr(desk))
         .wall_clock(StandingClock(Arc::clone(desk)))
-        .secure_random(Random { desk: Arc::clone(desk), pick: |desk| &desk.secure })
-        .insecure_random(Random { desk: Arc::clone(desk), pick: |desk| &desk.insecure })
+        .secure_random(Random {
+            desk: Arc::clone(desk),
+            pick: |desk| &desk.secure,
+        })
+        .insecure_random(Random {
+            desk: Arc::clone(desk),
+            pick: |desk| &desk.insecure,
+        })
         .insecure_random_seed(seed)
         .max_random_size(RANDOM_BYTES_MAX)
         .allow_tcp(false)

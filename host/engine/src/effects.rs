@@ -38,11 +38,17 @@ pub(crate) enum Broken {
 pub(crate) fn accept(effects: wit::Effects, limits: &Limits) -> Result<Effects, Broken> {
     let count = effects.emit.len();
     if count > limits.emits as usize {
-        return Err(Broken::TooManyEmissions { count, max: limits.emits });
+        return Err(Broken::TooManyEmissions {
+            count,
+            max: limits.emits,
+        });
     }
     let bytes = effects.emit.iter().map(emission_bytes).sum();
     if bytes > limits.emit_bytes {
-        return Err(Broken::EmitBytes { bytes, max: limits.emit_bytes });
+        return Err(Broken::EmitBytes {
+            bytes,
+            max: limits.emit_bytes,
+        });
     }
     let count = effects.timers.len();
     if count > TIMER_CHANGES_MAX {
@@ -70,7 +76,10 @@ pub(crate) fn accept_failure(failure: wit::Failure) -> Failure {
 }
 
 fn emission_bytes(emission: &wit::Emission) -> u64 {
-    let attributes = emission.attributes.iter().map(|(name, value)| name.len() + value.len());
+    let attributes = emission
+        .attributes
+        .iter()
+        .map(|(name, value)| name.len() + value.len());
     let key = emission.key.as_ref().map_or(0, String::len);
     let content_type = emission.content_type.as_ref().map_or(0, String::len);
     let own = emission.event_type.len() + key + content_type + emission.data.len();
@@ -92,7 +101,10 @@ fn state(state: wit::StateChange, limits: &Limits) -> Result<StateChange, Broken
         wit::StateChange::Keep => Ok(StateChange::Keep),
         wit::StateChange::Delete => Ok(StateChange::Delete),
         wit::StateChange::Put(bytes) if bytes.len() as u64 > limits.state_bytes => {
-            Err(Broken::StateBytes { bytes: bytes.len(), max: limits.state_bytes })
+            Err(Broken::StateBytes {
+                bytes: bytes.len(),
+                max: limits.state_bytes,
+            })
         }
         wit::StateChange::Put(bytes) => Ok(StateChange::Put(bytes)),
     }
@@ -113,8 +125,16 @@ fn timer_change(change: wit::TimerChange) -> TimerChange {
 }
 
 fn problem(problem: wit::Problem) -> Problem {
-    let code = if is_code(&problem.code) { problem.code } else { "other".to_owned() };
-    Problem { code, message: text::cut(problem.message), after_ms: problem.after_ms }
+    let code = if is_code(&problem.code) {
+        problem.code
+    } else {
+        "other".to_owned()
+    };
+    Problem {
+        code,
+        message: text::cut(problem.message),
+        after_ms: problem.after_ms,
+    }
 }
 
 fn is_code(code: &str) -> bool {
@@ -137,15 +157,27 @@ mod tests {
     }
 
     fn emit(emit: Vec<wit::Emission>) -> wit::Effects {
-        wit::Effects { emit, state: wit::StateChange::Keep, timers: Vec::new() }
+        wit::Effects {
+            emit,
+            state: wit::StateChange::Keep,
+            timers: Vec::new(),
+        }
     }
 
     fn put(bytes: usize) -> wit::Effects {
-        wit::Effects { state: wit::StateChange::Put(vec![1; bytes]), ..emit(Vec::new()) }
+        wit::Effects {
+            state: wit::StateChange::Put(vec![1; bytes]),
+            ..emit(Vec::new())
+        }
     }
 
     fn small() -> Limits {
-        Limits { emits: 2, emit_bytes: 400, state_bytes: 10, ..Limits::default() }
+        Limits {
+            emits: 2,
+            emit_bytes: 400,
+            state_bytes: 10,
+            ..Limits::default()
+        }
     }
 
     #[test]
@@ -153,17 +185,35 @@ mod tests {
         let accepted = accept(emit(vec![emission(), emission()]), &small()).expect("within");
         assert_eq!(accepted.emit.len(), 2);
         assert_eq!(accepted.emit[0].data, b"{}");
-        assert_eq!(accept(put(10), &small()).map(|e| e.state), Ok(StateChange::Put(vec![1; 10])));
+        assert_eq!(
+            accept(put(10), &small()).map(|e| e.state),
+            Ok(StateChange::Put(vec![1; 10]))
+        );
     }
 
     #[test]
     fn every_bound_on_effects_is_refused_by_its_name() {
-        let large = wit::Emission { data: vec![0; 400], ..emission() };
+        let large = wit::Emission {
+            data: vec![0; 400],
+            ..emission()
+        };
         let cancel = wit::TimerChange::Cancel("t".into());
-        let timers = wit::Effects { timers: vec![cancel; 65], ..emit(Vec::new()) };
+        let timers = wit::Effects {
+            timers: vec![cancel; 65],
+            ..emit(Vec::new())
+        };
         for (effects, expected) in [
-            (emit(vec![emission(); 3]), Broken::TooManyEmissions { count: 3, max: 2 }),
-            (emit(vec![large]), Broken::EmitBytes { bytes: 549, max: 400 }),
+            (
+                emit(vec![emission(); 3]),
+                Broken::TooManyEmissions { count: 3, max: 2 },
+            ),
+            (
+                emit(vec![large]),
+                Broken::EmitBytes {
+                    bytes: 549,
+                    max: 400,
+                },
+            ),
             (put(11), Broken::StateBytes { bytes: 11, max: 10 }),
             (timers, Broken::TooManyTimers { count: 65 }),
         ] {
@@ -174,14 +224,18 @@ mod tests {
     #[test]
     fn codes_outside_the_pattern_become_other_and_long_texts_are_cut() {
         let long = "x".repeat(65);
-        for (given, kept) in [("unknown-currency", "unknown-currency"), ("", "other"), (&long, "other")]
-        {
+        for (given, kept) in [
+            ("unknown-currency", "unknown-currency"),
+            ("", "other"),
+            (&long, "other"),
+        ] {
             let problem = wit::Problem {
                 code: given.into(),
                 message: "é".repeat(4096),
                 after_ms: Some(7),
             };
-            let Failure::Reject(kept_problem) = accept_failure(wit::Failure::Reject(problem)) else {
+            let Failure::Reject(kept_problem) = accept_failure(wit::Failure::Reject(problem))
+            else {
                 panic!("another failure came out");
             };
             assert_eq!(kept_problem.code, kept);

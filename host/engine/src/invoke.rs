@@ -20,14 +20,13 @@ use crate::component::Component;
 use crate::context::{Desk, Scene, Subject};
 use crate::journal::{Journal, Speaker};
 use crate::observations::Observation;
-use crate::outbound::trace;
 use crate::runtime::Runtime;
 use crate::start::{Exports, Instance};
 
 pub(crate) use crate::classify::{Ended, Step};
 
-/// What an attempt is made on.
-#[derive(Debug, Clone)]
+/// What an attempt is made on. Not printable: it holds payloads.
+#[derive(Clone)]
 pub struct Attempt<'a> {
     /// As the handler sees it; `now_ms` is where its wall clock stands.
     pub event: Arc<Event>,
@@ -38,13 +37,13 @@ pub struct Attempt<'a> {
     /// The handler's lineage: part of every derived key.
     pub lineage: Arc<str>,
     /// Trace context of the attempt itself; calls get spans below it.
-    pub traceparent: Option<String>,
+    pub traceparent: Option<Arc<str>>,
     /// Ends the attempt, uncounted: drain, swap, lost ownership.
     pub cancel: CancellationToken,
 }
 
 /// Stored state, and the shape that it has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct State<'a> {
     /// As it was put.
     pub bytes: &'a [u8],
@@ -126,13 +125,12 @@ impl Runtime {
 fn prepare(component: &Component, attempt: &Attempt<'_>, began: Instant) -> Instance {
     let event = &attempt.event;
     let limits = &component.settings.limits;
-    let traceparent = attempt.traceparent.as_deref().unwrap_or("");
     let journal = Journal::new(
         Some(Speaker {
             handler: Arc::clone(&component.settings.handler),
             version: Arc::clone(&component.version),
             event: Arc::clone(event),
-            trace_id: trace::trace_id(traceparent).to_owned(),
+            traceparent: attempt.traceparent.clone(),
         }),
         limits.log_bytes,
     );
@@ -142,7 +140,10 @@ fn prepare(component: &Component, attempt: &Attempt<'_>, began: Instant) -> Inst
         traceparent: attempt.traceparent.clone(),
         deadline: began + limits.time,
     };
-    let scene = Scene { subject: Some(subject), ..Scene::default() };
+    let scene = Scene {
+        subject: Some(subject),
+        ..Scene::default()
+    };
     let seed = &event.idempotency_key;
     if let Some(mut instance) = component.warm.take() {
         let context = instance.store.data_mut();
@@ -166,13 +167,25 @@ async fn handle(
 ) -> Result<Result<wit::Effects, wit::Failure>, Ended> {
     let exports = instance.started(component).await.map_err(Ended::start)?;
     let migrated = migrate(instance, &exports, component, attempt.state).await?;
-    let state = migrated.as_deref().or(attempt.state.map(|state| state.bytes));
-    let attributes: Vec<(&str, &str)> =
-        attempt.event.attributes.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let state = migrated
+        .as_deref()
+        .or(attempt.state.map(|state| state.bytes));
+    let attributes: Vec<(&str, &str)> = attempt
+        .event
+        .attributes
+        .iter()
+        .map(|(name, value)| (&**name, &**value))
+        .collect();
     let event = borrowed(&attempt.event, &attributes);
-    let answer = exports.handler.call_handle(&mut instance.store, event, attempt.data, state).await;
+    let answer = exports
+        .handler
+        .call_handle(&mut instance.store, event, attempt.data, state)
+        .await;
     instance.events += 1;
-    answer.map_err(|error| Ended::Stopped { step: Step::Handle, error })
+    answer.map_err(|error| Ended::Stopped {
+        step: Step::Handle,
+        error,
+    })
 }
 
 /// The state in the component's own shape; none when it has that already.
@@ -183,17 +196,35 @@ async fn migrate(
     state: Option<State<'_>>,
 ) -> Result<Option<Vec<u8>>, Ended> {
     let ours = component.settings.state_version;
-    let Some(state) = state.filter(|state| state.version != ours) else { return Ok(None) };
+    let Some(state) = state.filter(|state| state.version != ours) else {
+        return Ok(None);
+    };
     if state.version > ours {
-        return Err(Ended::StateTooNew { stored: state.version, ours });
+        return Err(Ended::StateTooNew {
+            stored: state.version,
+            ours,
+        });
     }
     let Some(migration) = &exports.migration else {
-        return Err(Ended::NoMigration { stored: state.version, ours });
+        return Err(Ended::NoMigration {
+            stored: state.version,
+            ours,
+        });
     };
-    match migration.call_migrate(&mut instance.store, state.version, state.bytes).await {
+    match migration
+        .call_migrate(&mut instance.store, state.version, state.bytes)
+        .await
+    {
         Ok(Ok(migrated)) => Ok(Some(migrated)),
-        Ok(Err(message)) => Err(Ended::MigrationRefused { stored: state.version, ours, message }),
-        Err(error) => Err(Ended::Stopped { step: Step::Migrate, error }),
+        Ok(Err(message)) => Err(Ended::MigrationRefused {
+            stored: state.version,
+            ours,
+            message,
+        }),
+        Err(error) => Err(Ended::Stopped {
+            step: Step::Migrate,
+            error,
+        }),
     }
 }
 
@@ -251,11 +282,14 @@ fn borrowed<'a>(event: &'a Event, attributes: &'a [(&'a str, &'a str)]) -> wit::
 }
 
 impl Component {
-    /// An instance that ended in order may handle another event.
+    /// An instance that ended in order may handle another event, unless it has
+    /// grown: what leaks in one event would end a later one.
     fn keep(&self, instance: Instance, outcome: &Outcome) {
         use wharf_core::manifest::InstancePolicy::{Fresh, Reuse};
+        let grown = instance.store.data().limiter.is_nearly_full();
         match (self.settings.instance, outcome) {
-            (Reuse, Outcome::Done(_) | Outcome::Failed(_)) => self.warm.give(instance),
+            (Reuse, Outcome::Done(_) | Outcome::Failed(_)) if !grown => self.warm.give(instance),
+            (Reuse, Outcome::Done(_) | Outcome::Failed(_)) => drop(instance),
             (Reuse, Outcome::GuestFault(_) | Outcome::HostFault(_) | Outcome::Cancelled)
             | (Fresh, _) => drop(instance),
         }

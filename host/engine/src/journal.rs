@@ -11,6 +11,7 @@ use serde::Serializer;
 use wharf_core::contract::Event;
 
 use crate::bindings::log::Level;
+use crate::outbound::trace;
 use crate::text;
 
 /// Longer lines of stdout and stderr are split.
@@ -27,7 +28,7 @@ pub(crate) struct Speaker {
     /// The short form of the component's digest.
     pub(crate) version: Arc<str>,
     pub(crate) event: Arc<Event>,
-    pub(crate) trace_id: String,
+    pub(crate) traceparent: Option<Arc<str>>,
 }
 
 /// The lines of one attempt.
@@ -63,7 +64,10 @@ impl Journal {
 
     /// One call of `log.write`.
     pub(crate) fn write(&mut self, level: Level, message: &str, fields: &[(String, String)]) {
-        let texts = fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        let texts = fields
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum::<usize>();
         let wanted = (LINE_COST + message.len() + texts) as u64;
         if wanted <= self.budget {
             self.budget -= wanted;
@@ -102,7 +106,10 @@ impl Journal {
         self.print_line(Source::Stdout);
         self.print_line(Source::Stderr);
         if self.cut_bytes > 0 {
-            let message = format!("{} bytes of log lines were cut: limits.log_bytes", self.cut_bytes);
+            let message = format!(
+                "{} bytes of log lines were cut: limits.log_bytes",
+                self.cut_bytes
+            );
             self.emit(Level::Warn, &message, &[]);
         }
         self.cut_bytes
@@ -110,7 +117,11 @@ impl Journal {
 
     /// The end of what the guest wrote to stderr.
     pub(crate) fn stderr_tail(&self) -> String {
-        text::cut(String::from_utf8_lossy(&self.stderr_tail).trim_end().to_owned())
+        text::cut(
+            String::from_utf8_lossy(&self.stderr_tail)
+                .trim_end()
+                .to_owned(),
+        )
     }
 
     fn pending(&mut self, source: Source) -> &mut Vec<u8> {
@@ -144,7 +155,7 @@ impl Journal {
                     version = &*speaker.version,
                     event_id = speaker.event.id,
                     key = speaker.event.key,
-                    trace_id = speaker.trace_id,
+                    trace_id = trace::trace_id(speaker.traceparent.as_deref()),
                     fields = %Json(fields),
                     "{}",
                     text::printable(message),
@@ -176,9 +187,14 @@ impl fmt::Display for Json<'_> {
         if self.0.is_empty() {
             return Ok(());
         }
-        let clean = self.0.iter().map(|(k, v)| (text::printable(k), text::printable(v)));
+        let clean = self
+            .0
+            .iter()
+            .map(|(k, v)| (text::printable(k), text::printable(v)));
         let mut out = Vec::new();
-        serde_json::Serializer::new(&mut out).collect_map(clean).map_err(|_| fmt::Error)?;
+        serde_json::Serializer::new(&mut out)
+            .collect_map(clean)
+            .map_err(|_| fmt::Error)?;
         f.write_str(std::str::from_utf8(&out).map_err(|_| fmt::Error)?)
     }
 }

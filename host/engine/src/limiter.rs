@@ -48,6 +48,11 @@ impl Limiter {
         self.bytes
     }
 
+    /// Whether three quarters of the memory are taken.
+    pub(crate) fn is_nearly_full(&self) -> bool {
+        self.bytes > self.max_bytes / 4 * 3
+    }
+
     /// The last growth of the attempt that was not granted.
     pub(crate) fn refused(&self) -> Option<Refused> {
         self.refused
@@ -90,7 +95,9 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let sum = self.table_elements.saturating_add(desired.saturating_sub(current));
+        let sum = self
+            .table_elements
+            .saturating_add(desired.saturating_sub(current));
         let fits = sum <= TABLE_ELEMENTS_MAX;
         if fits {
             self.table_elements = sum;
@@ -137,7 +144,9 @@ mod tests {
     fn a_growth_that_failed_below_is_given_back() {
         let mut limiter = Limiter::new(3 * PAGE as u64);
         assert!(grow(&mut limiter, 0, 2 * PAGE));
-        limiter.memory_grow_failed(wasmtime::Error::msg("no memory")).expect("never fails");
+        limiter
+            .memory_grow_failed(wasmtime::Error::msg("no memory"))
+            .expect("never fails");
         assert_eq!(limiter.bytes(), 0);
     }
 

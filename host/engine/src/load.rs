@@ -66,14 +66,20 @@ impl Runtime {
 
     fn check_settings(&self, limits: &Limits) -> Result<(), LoadError> {
         let (asked, max) = (limits.memory_bytes, self.config.max_memory_bytes);
-        if asked > max { Err(LoadError::MemoryLimit { asked, max }) } else { Ok(()) }
+        if asked > max {
+            Err(LoadError::MemoryLimit { asked, max })
+        } else {
+            Ok(())
+        }
     }
 
     async fn compiled(&self, digest: [u8; 32], wasm: Bytes) -> Result<Compiled, LoadError> {
         let (engine, cache) = (self.engine.clone(), self.cache.clone());
         spawn_blocking(move || compile(&engine, cache.as_ref(), &digest, &wasm))
             .await
-            .map_err(|error| LoadError::Host { reason: error.to_string() })?
+            .map_err(|error| LoadError::Host {
+                reason: error.to_string(),
+            })?
     }
 
     /// Finds everything that the component imports and exports.
@@ -87,7 +93,9 @@ impl Runtime {
             let ty = compiled.component_type();
             let names = interfaces::unknown(ty.imports(&self.engine).map(|(name, _)| name));
             match names.is_empty() {
-                true => LoadError::ImportShape { detail: format!("{error:#}") },
+                true => LoadError::ImportShape {
+                    detail: format!("{error:#}"),
+                },
                 false => LoadError::UnknownImports { names },
             }
         })?;
@@ -107,19 +115,26 @@ impl Runtime {
     /// Starts the component once, with its limits and without an event.
     async fn try_start(&self, component: &Component) -> Result<(), LoadError> {
         let slot = self.slots.acquire().await;
-        let _slot = slot.map_err(|closed| LoadError::Host { reason: closed.to_string() })?;
+        let _slot = slot.map_err(|closed| LoadError::Host {
+            reason: closed.to_string(),
+        })?;
         let settings = &component.settings;
         let desk = Desk::new(Journal::new(None, settings.limits.log_bytes), 0, "");
         let mut trial = Instance::new(component, Arc::clone(&desk), Scene::default(), 0);
         let mut typed = Ok(());
         let never = CancellationToken::new();
         let ended = invoke::bounded(&desk, &settings.limits, &never, async {
-            let raw = trial.instantiate(component).await.map_err(invoke::Ended::start)?;
+            let raw = trial
+                .instantiate(component)
+                .await
+                .map_err(invoke::Ended::start)?;
             typed = trial.exports(component, &raw).map(|_| ());
             Ok(())
         });
         match ended.await {
-            Ok(()) => typed.map_err(|error| LoadError::ExportShape { detail: format!("{error:#}") }),
+            Ok(()) => typed.map_err(|error| LoadError::ExportShape {
+                detail: format!("{error:#}"),
+            }),
             Err(ended) => Err(refused_start(invoke::classified(&trial, ended))),
         }
     }
@@ -148,7 +163,9 @@ fn compile(
     {
         return Ok(compiled);
     }
-    let invalid = |error: wasmtime::Error| LoadError::Invalid { detail: format!("{error:#}") };
+    let invalid = |error: wasmtime::Error| LoadError::Invalid {
+        detail: format!("{error:#}"),
+    };
     let compiled = Compiled::from_binary(engine, wasm).map_err(invalid)?;
     if let Some(cache) = cache {
         match compiled.serialize() {
@@ -160,7 +177,10 @@ fn compile(
 }
 
 /// Maps code that this host compiled before. None when the engine refuses it.
-#[expect(unsafe_code, reason = "there is no safe way to run code that was compiled earlier")]
+#[expect(
+    unsafe_code,
+    reason = "there is no safe way to run code that was compiled earlier"
+)]
 fn trusted(engine: &Engine, code: &[u8]) -> Option<Compiled> {
     // SAFETY: the bytes come from `Cache::read`, which hands out only what this
     // host's own `Component::serialize` wrote: into a directory that no other
@@ -177,8 +197,14 @@ fn handler_export(instance: &InstancePre<Context>) -> Result<handler::GuestIndic
     handler::GuestIndices::new(instance).map_err(|_| {
         let component = instance.component();
         let ty = component.component_type();
-        let exports = ty.exports(component.engine()).map(|(name, _)| name.to_owned()).collect();
-        LoadError::MissingExport { wanted: HANDLER, exports }
+        let exports = ty
+            .exports(component.engine())
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        LoadError::MissingExport {
+            wanted: HANDLER,
+            exports,
+        }
     })
 }
 
@@ -194,9 +220,11 @@ fn call_bytes_max(limits: &Limits) -> usize {
 fn refused_start(outcome: Outcome) -> LoadError {
     match outcome {
         Outcome::GuestFault(fault) => LoadError::Start { fault },
-        Outcome::HostFault(fault) => LoadError::Host { reason: fault.message },
-        Outcome::Done(_) | Outcome::Failed(_) | Outcome::Cancelled => {
-            LoadError::Host { reason: "the trial start was ended".to_owned() }
-        }
+        Outcome::HostFault(fault) => LoadError::Host {
+            reason: fault.message,
+        },
+        Outcome::Done(_) | Outcome::Failed(_) | Outcome::Cancelled => LoadError::Host {
+            reason: "the trial start was ended".to_owned(),
+        },
     }
 }

@@ -75,9 +75,15 @@ mod tests {
     async fn time_spent_waiting_is_not_counted() {
         let meter = Meter::default();
         let began = Instant::now();
-        meter.measure(tokio::time::sleep(Duration::from_millis(50))).await;
+        meter
+            .measure(tokio::time::sleep(Duration::from_millis(50)))
+            .await;
         assert!(began.elapsed() >= Duration::from_millis(50));
-        assert!(meter.spent() < Duration::from_millis(20), "{:?}", meter.spent());
+        assert!(
+            meter.spent() < Duration::from_millis(20),
+            "{:?}",
+            meter.spent()
+        );
     }
 
     #[tokio::test]

@@ -57,12 +57,16 @@ impl Observations {
         value: f64,
         labels: Vec<(String, String)>,
     ) {
-        let metric = declared.get(&name).filter(|metric| fits(metric, operation, value));
+        let metric = declared
+            .get(&name)
+            .filter(|metric| fits(metric, operation, value));
         let Some(metric) = metric.filter(|_| self.kept.len() < OBSERVATIONS_MAX) else {
             self.dropped += 1;
             return;
         };
-        let undeclared = labels.iter().filter(|(label, _)| !metric.labels.contains_key(label));
+        let undeclared = labels
+            .iter()
+            .filter(|(label, _)| !metric.labels.contains_key(label));
         self.dropped += undeclared.count() as u64;
         let labels = metric
             .labels
@@ -73,7 +77,11 @@ impl Observations {
                 (label.clone(), seen.bounded(&name, label, bound, value))
             })
             .collect();
-        self.kept.push(Observation { metric: name, value, labels });
+        self.kept.push(Observation {
+            metric: name,
+            value,
+            labels,
+        });
     }
 }
 
@@ -94,7 +102,11 @@ impl SeenLabels {
                     LabelBound::Values(values) => values.iter().any(|known| known == value),
                     LabelBound::AtMost(max) => self.admits(metric, label, *max as usize, value),
                 };
-        if known { value.to_owned() } else { OTHER.to_owned() }
+        if known {
+            value.to_owned()
+        } else {
+            OTHER.to_owned()
+        }
     }
 
     fn admits(&self, metric: &str, label: &str, max: usize, value: &str) -> bool {
@@ -123,16 +135,29 @@ mod tests {
             help: String::new(),
             labels: BTreeMap::new(),
         };
-        BTreeMap::from([("events_total".into(), counter), ("seconds".into(), histogram)])
+        BTreeMap::from([
+            ("events_total".into(), counter),
+            ("seconds".into(), histogram),
+        ])
     }
 
     fn labels(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect()
     }
 
     fn add(out: &mut Observations, seen: &SeenLabels, value: f64, pairs: &[(&str, &str)]) {
         let name = "events_total".to_owned();
-        out.take(&declared(), seen, Operation::Add, name, value, labels(pairs));
+        out.take(
+            &declared(),
+            seen,
+            Operation::Add,
+            name,
+            value,
+            labels(pairs),
+        );
     }
 
     #[test]
@@ -142,7 +167,10 @@ mod tests {
         for place in ["x", "y", "z", "x"] {
             let mut out = Observations::default();
             add(&mut out, &seen, 1.0, &[("kind", "c"), ("place", place)]);
-            assert_eq!(out.kept[0].labels[0], ("kind".to_owned(), "other".to_owned()));
+            assert_eq!(
+                out.kept[0].labels[0],
+                ("kind".to_owned(), "other".to_owned())
+            );
             places.push(out.kept[0].labels[1].1.clone());
         }
         assert_eq!(places, ["x", "y", "other", "x"]);
@@ -156,11 +184,32 @@ mod tests {
             add(&mut out, &seen, value, &[]);
         }
         let all = declared();
-        out.take(&all, &seen, Operation::Add, "unknown".into(), 1.0, Vec::new());
-        out.take(&all, &seen, Operation::Add, "seconds".into(), 1.0, Vec::new());
+        out.take(
+            &all,
+            &seen,
+            Operation::Add,
+            "unknown".into(),
+            1.0,
+            Vec::new(),
+        );
+        out.take(
+            &all,
+            &seen,
+            Operation::Add,
+            "seconds".into(),
+            1.0,
+            Vec::new(),
+        );
         assert!(out.kept.is_empty());
         assert_eq!(out.dropped, 5);
-        out.take(&all, &seen, Operation::Observe, "seconds".into(), -1.0, labels(&[("x", "y")]));
+        out.take(
+            &all,
+            &seen,
+            Operation::Observe,
+            "seconds".into(),
+            -1.0,
+            labels(&[("x", "y")]),
+        );
         assert_eq!(out.kept.len(), 1);
         assert_eq!(out.dropped, 6);
     }

@@ -88,7 +88,10 @@ impl Outbound {
             .map(|(name, place)| Ok((name.clone(), Need::new(name, place)?)))
             .collect::<Result<BTreeMap<_, _>, Error>>()?;
         let tls = needs.values().any(|need| need.address.is_https());
-        Ok(Self { http: client(tls)?, needs })
+        Ok(Self {
+            http: client(tls)?,
+            needs,
+        })
     }
 
     /// For handlers that need nothing.
@@ -119,16 +122,25 @@ impl fmt::Debug for Outbound {
 
 impl Need {
     fn new(name: String, place: Place) -> Result<Self, Error> {
-        let refuse = |reason: String| Error::Place { need: name.clone(), reason };
+        let refuse = |reason: String| Error::Place {
+            need: name.clone(),
+            reason,
+        };
         let address = Address::parse(&place.url).map_err(&refuse)?;
         if place.max_in_flight == 0 {
-            return Err(refuse("max_in_flight is 0; at least 1 is needed".to_owned()));
+            return Err(refuse(
+                "max_in_flight is 0; at least 1 is needed".to_owned(),
+            ));
         }
         let auth = match &place.auth {
             None => None,
             Some((header, value)) => Some(credential(header, value).map_err(&refuse)?),
         };
-        Ok(Self { address, auth, gate: Arc::new(Gate::new(place.max_in_flight)) })
+        Ok(Self {
+            address,
+            auth,
+            gate: Arc::new(Gate::new(place.max_in_flight)),
+        })
     }
 }
 
@@ -169,9 +181,13 @@ fn tls_config(wanted: bool) -> Result<ClientConfig, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| Error::Tls { reason: error.to_string() })?;
+        .map_err(|error| Error::Tls {
+            reason: error.to_string(),
+        })?;
     let builder = if wanted {
-        builder.with_native_roots().map_err(|error| Error::Tls { reason: error.to_string() })?
+        builder.with_native_roots().map_err(|error| Error::Tls {
+            reason: error.to_string(),
+        })?
     } else {
         builder.with_root_certificates(RootCertStore::empty())
     };
@@ -183,12 +199,18 @@ mod tests {
     use super::*;
 
     fn place(url: &str) -> Place {
-        Place { url: url.into(), auth: None, max_in_flight: 1 }
+        Place {
+            url: url.into(),
+            auth: None,
+            max_in_flight: 1,
+        }
     }
 
     fn refusal(place: Place) -> String {
         let places = BTreeMap::from([("gateway".to_owned(), place)]);
-        Outbound::new(places).expect_err("must be refused").to_string()
+        Outbound::new(places)
+            .expect_err("must be refused")
+            .to_string()
     }
 
     #[test]
@@ -200,7 +222,13 @@ mod tests {
         for (place, reason) in [
             (place("ftp://localhost"), "scheme"),
             (place("not a url"), "not a URL"),
-            (Place { max_in_flight: 0, ..place("http://localhost") }, "max_in_flight"),
+            (
+                Place {
+                    max_in_flight: 0,
+                    ..place("http://localhost")
+                },
+                "max_in_flight",
+            ),
             (auth("a b", "c"), "not a header name"),
             (auth("authorization", "a\nb"), "cannot carry"),
         ] {
@@ -211,7 +239,10 @@ mod tests {
 
     #[test]
     fn a_credential_is_not_in_the_debug_text() {
-        let place = Place { auth: Some(("x-key".into(), "s3cret".into())), ..place("http://h") };
+        let place = Place {
+            auth: Some(("x-key".into(), "s3cret".into())),
+            ..place("http://h")
+        };
         let text = format!("{place:?}");
         assert!(text.contains("x-key") && !text.contains("s3cret"), "{text}");
     }

@@ -27,7 +27,12 @@ impl Stream {
             prefix.update((part.len() as u64).to_be_bytes());
             prefix.update(part);
         }
-        Self { prefix, block: [0; 32], used: 32, counter: 0 }
+        Self {
+            prefix,
+            block: [0; 32],
+            used: 32,
+            counter: 0,
+        }
     }
 
     fn refill(&mut self) {

@@ -70,8 +70,9 @@ impl Runtime {
     pub fn new(config: RuntimeConfig) -> Result<Self, Error> {
         let (engine, allocator) = allocator::engine(&config)?;
         let mut linker = Linker::new(&engine);
-        guest::link(&mut linker)
-            .map_err(|error| Error::Engine { reason: format!("{error:#}") })?;
+        guest::link(&mut linker).map_err(|error| Error::Engine {
+            reason: format!("{error:#}"),
+        })?;
         let cache = match &config.cache_dir {
             Some(directory) => Some(Cache::open(directory, &engine)?),
             None => None,
@@ -99,7 +100,10 @@ impl Runtime {
         Usage {
             running: self.config.max_instances.saturating_sub(free),
             warm: self.allowance.waiting(),
-            pooled: self.engine.pooling_allocator_metrics().map(|pool| pool.component_instances()),
+            pooled: self
+                .engine
+                .pooling_allocator_metrics()
+                .map(|pool| pool.component_instances()),
         }
     }
 }
@@ -135,7 +139,9 @@ impl Ticker {
 /// Ends when the runtime is gone, or the engine.
 fn tick(engine: &EngineWeak, stopped: &mpsc::Receiver<()>) {
     while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(TICK) {
-        let Some(engine) = engine.upgrade() else { return };
+        let Some(engine) = engine.upgrade() else {
+            return;
+        };
         engine.increment_epoch();
     }
 }

@@ -43,7 +43,11 @@ impl Instance {
         store.set_max_component_handles(HANDLES_MAX);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(tick);
-        Self { store, exports: None, events: 0 }
+        Self {
+            store,
+            exports: None,
+            events: 0,
+        }
     }
 
     /// What the host calls, after starting the component if it has not been.

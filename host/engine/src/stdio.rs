@@ -25,11 +25,17 @@ pub(crate) struct Stdio {
 
 impl Stdio {
     pub(crate) fn stdout(desk: &Arc<Desk>) -> Self {
-        Self { desk: Arc::clone(desk), source: Source::Stdout }
+        Self {
+            desk: Arc::clone(desk),
+            source: Source::Stdout,
+        }
     }
 
     pub(crate) fn stderr(desk: &Arc<Desk>) -> Self {
-        Self { desk: Arc::clone(desk), source: Source::Stderr }
+        Self {
+            desk: Arc::clone(desk),
+            source: Source::Stderr,
+        }
     }
 
     fn take(&self, bytes: &[u8]) {

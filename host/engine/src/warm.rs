@@ -36,7 +36,10 @@ struct Share(Arc<Allowance>);
 
 impl Warm {
     pub(crate) fn new(allowance: Arc<Allowance>) -> Self {
-        Self { waiting: Mutex::default(), allowance }
+        Self {
+            waiting: Mutex::default(),
+            allowance,
+        }
     }
 
     /// The instance that came back last: its memory is the warmest.
@@ -50,15 +53,23 @@ impl Warm {
         if instance.events >= EVENTS_MAX {
             return;
         }
-        let Some(share) = self.allowance.share() else { return };
+        let Some(share) = self.allowance.share() else {
+            return;
+        };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.push(Waiting { instance, _share: share });
+        waiting.push(Waiting {
+            instance,
+            _share: share,
+        });
     }
 }
 
 impl Allowance {
     pub(crate) fn new(max: u32) -> Arc<Self> {
-        Arc::new(Self { waiting: AtomicU32::new(0), max })
+        Arc::new(Self {
+            waiting: AtomicU32::new(0),
+            max,
+        })
     }
 
     /// Instances that wait now, of all components.
@@ -67,9 +78,11 @@ impl Allowance {
     }
 
     fn share(self: &Arc<Self>) -> Option<Share> {
-        let taken = self.waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
-            (now < self.max).then_some(now + 1)
-        });
+        let taken = self
+            .waiting
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
+                (now < self.max).then_some(now + 1)
+            });
         taken.is_ok().then(|| Share(Arc::clone(self)))
     }
 }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::connection::{API_PREFIX, Connection, REQUEST_TIMEOUT};
+use crate::connection::{API_PREFIX, Connection, Denial, Fault, REQUEST_TIMEOUT};
 use crate::error::Error;
 use consumer::{ConsumerConfig, ConsumerInfo};
 use message::{Query, StoredMessage};
@@ -90,9 +90,16 @@ impl Api {
             .payload(encode(path, body)?)
             .headers(headers)
             .timeout(Some(REQUEST_TIMEOUT));
-        let answer = self.connection.client().send_request(subject.clone(), request).await;
-        let payload = answer.map_err(|error| unanswered(&subject, &error))?.payload;
-        accept(&subject, &payload)
+        let mut denials = self.connection.denials();
+        match self
+            .connection
+            .client()
+            .send_request(subject.clone(), request)
+            .await
+        {
+            Ok(answer) => accept(&subject, &answer.payload),
+            Err(error) => Err(unanswered(subject, &error, denials.try_recv().ok())),
+        }
     }
 
     /// None when there is no such stream.
@@ -115,8 +122,13 @@ impl Api {
     ///
     /// # Errors
     /// As `call`; a stream of the name with another shape is `Error::Api`.
-    pub async fn create_stream(&self, config: &StreamConfig, level: u32) -> Result<StreamInfo, Error> {
-        self.call_at(level, &format!("STREAM.CREATE.{}", config.name), config).await
+    pub async fn create_stream(
+        &self,
+        config: &StreamConfig,
+        level: u32,
+    ) -> Result<StreamInfo, Error> {
+        self.call_at(level, &format!("STREAM.CREATE.{}", config.name), config)
+            .await
     }
 
     /// One page of all streams of the account, from `offset`.
@@ -124,7 +136,8 @@ impl Api {
     /// # Errors
     /// As `call`.
     pub async fn streams(&self, offset: usize) -> Result<StreamPage, Error> {
-        self.call("STREAM.LIST", &serde_json::json!({ "offset": offset })).await
+        self.call("STREAM.LIST", &serde_json::json!({ "offset": offset }))
+            .await
     }
 
     /// None when there is no such message (or no such stream).
@@ -158,12 +171,11 @@ impl Api {
     ///
     /// # Errors
     /// As `call`.
-    pub async fn consumer(
-        &self,
-        stream: &str,
-        name: &str,
-    ) -> Result<Option<ConsumerInfo>, Error> {
-        absent(self.call(&format!("CONSUMER.INFO.{stream}.{name}"), &Nothing {}).await)
+    pub async fn consumer(&self, stream: &str, name: &str) -> Result<Option<ConsumerInfo>, Error> {
+        absent(
+            self.call(&format!("CONSUMER.INFO.{stream}.{name}"), &Nothing {})
+                .await,
+        )
     }
 
     /// Creates, never updates. A consumer without a name gets one from the broker.
@@ -185,7 +197,11 @@ impl Api {
             Some(name) => format!("CONSUMER.CREATE.{stream}.{name}"),
             None => format!("CONSUMER.CREATE.{stream}"),
         };
-        let body = Create { stream_name: stream, config, action: "create" };
+        let body = Create {
+            stream_name: stream,
+            config,
+            action: "create",
+        };
         self.call(&verb, &body).await
     }
 
@@ -204,21 +220,14 @@ struct Verdict {
     error: Option<Fault>,
 }
 
-#[derive(Deserialize)]
-struct Fault {
-    code: u16,
-    #[serde(default)]
-    err_code: u64,
-    #[serde(default)]
-    description: String,
-}
-
 fn encode<B: Serialize + ?Sized>(path: &str, body: &B) -> Result<Bytes, Error> {
     let unsendable = |error: serde_json::Error| Error::Unsendable {
         subject: format!("{API_PREFIX}.{path}"),
         reason: error.to_string(),
     };
-    serde_json::to_vec(body).map(Bytes::from).map_err(unsendable)
+    serde_json::to_vec(body)
+        .map(Bytes::from)
+        .map_err(unsendable)
 }
 
 fn accept<A: DeserializeOwned>(subject: &str, payload: &[u8]) -> Result<A, Error> {
@@ -238,16 +247,22 @@ fn accept<A: DeserializeOwned>(subject: &str, payload: &[u8]) -> Result<A, Error
     }
 }
 
-fn unanswered(subject: &str, error: &async_nats::RequestError) -> Error {
-    let subject = subject.to_owned();
+/// A denial comes beside the silence that it causes.
+fn unanswered(subject: String, error: &async_nats::RequestError, denial: Option<Denial>) -> Error {
     match error.kind() {
-        RequestErrorKind::TimedOut => {
-            let after_ms = u64::try_from(REQUEST_TIMEOUT.as_millis()).unwrap_or(u64::MAX);
-            Error::TimedOut { subject, after_ms }
-        }
+        RequestErrorKind::TimedOut => match denial {
+            Some(Denial { action, subject }) => Error::Denied { action, subject },
+            None => {
+                let after_ms = u64::try_from(REQUEST_TIMEOUT.as_millis()).unwrap_or(u64::MAX);
+                Error::TimedOut { subject, after_ms }
+            }
+        },
         RequestErrorKind::NoResponders => Error::NoResponder { subject },
         RequestErrorKind::InvalidSubject | RequestErrorKind::MaxPayloadExceeded => {
-            Error::Unsendable { subject, reason: error.to_string() }
+            Error::Unsendable {
+                subject,
+                reason: error.to_string(),
+            }
         }
         RequestErrorKind::Other => Error::Closed,
     }

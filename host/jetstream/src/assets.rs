@@ -92,7 +92,10 @@ pub enum Action {
     /// It is there in another shape.
     Differs(Vec<Difference>),
     /// It cannot be used or made, for this reason.
-    Refused { reason: String, remedy: String },
+    Refused {
+        reason: String,
+        remedy: String,
+    },
 }
 
 /// Why an asset cannot be used, and what to do about it.
@@ -145,7 +148,11 @@ pub async fn plan(api: &Api, place: &Place) -> Result<Plan, Error> {
     }
     for asset in wanted::of(place) {
         let action = action_for(api, place, &asset).await?;
-        steps.push(Step { asset: asset.to_string(), action, wanted: Some(asset) });
+        steps.push(Step {
+            asset: asset.to_string(),
+            action,
+            wanted: Some(asset),
+        });
     }
     Ok(Plan { steps })
 }
@@ -176,7 +183,10 @@ pub async fn apply(api: &Api, plan: &Plan) -> Result<Vec<String>, Problem> {
 /// As [`Api::call`].
 pub async fn verify(api: &Api, place: &Place) -> Result<Vec<Problem>, Error> {
     let plan = plan(api, place).await?;
-    let missing = plan.steps.iter().filter(|step| step.action == Action::Create);
+    let missing = plan
+        .steps
+        .iter()
+        .filter(|step| step.action == Action::Create);
     let missing = missing.map(|step| Problem {
         asset: step.asset.clone(),
         reason: "it does not exist".to_owned(),
@@ -191,17 +201,28 @@ async fn check_source(
     place: &Place,
     handler: &PlaceHandler,
 ) -> Result<Option<Step>, Error> {
-    if place.streams.iter().any(|stream| stream.name == handler.stream) {
+    if place
+        .streams
+        .iter()
+        .any(|stream| stream.name == handler.stream)
+    {
         return Ok(None);
     }
     let action = match api.stream(&handler.stream).await? {
         None => Action::Refused {
-            reason: format!("handler {} reads it, and it does not exist", handler.lineage),
+            reason: format!(
+                "handler {} reads it, and it does not exist",
+                handler.lineage
+            ),
             remedy: "declare it in wharf.toml, or have its owner create it".to_owned(),
         },
         Some(info) => source_action(handler, info.config.retention),
     };
-    Ok(Some(Step { asset: format!("stream {}", handler.stream), action, wanted: None }))
+    Ok(Some(Step {
+        asset: format!("stream {}", handler.stream),
+        action,
+        wanted: None,
+    }))
 }
 
 fn source_action(handler: &PlaceHandler, retention: Retention) -> Action {
@@ -247,7 +268,8 @@ async fn missing_consumer(
     stream: &str,
     name: &str,
 ) -> Result<Action, Error> {
-    let shared = |handler: &&PlaceHandler| handler.stream == stream && handler.lineage.as_str() == name;
+    let shared =
+        |handler: &&PlaceHandler| handler.stream == stream && handler.lineage.as_str() == name;
     let Some(handler) = place.handlers.iter().find(shared) else {
         return Ok(Action::Create);
     };
@@ -256,19 +278,26 @@ async fn missing_consumer(
     }
     let ledger = handler.lineage.ledger_stream();
     let checkpoint = handler.lineage.checkpoint(0);
-    Ok(match api.message(&ledger, &Query::last(&checkpoint)).await? {
-        None => Action::Create,
-        Some(_) => Action::Refused {
-            reason: "it is gone, and its handler has worked before".to_owned(),
-            remedy: "make it again from the checkpointed ack floor, not from the manifest's start"
-                .to_owned(),
+    Ok(
+        match api.message(&ledger, &Query::last(&checkpoint)).await? {
+            None => Action::Create,
+            Some(_) => Action::Refused {
+                reason: "it is gone, and its handler has worked before".to_owned(),
+                remedy:
+                    "make it again from the checkpointed ack floor, not from the manifest's start"
+                        .to_owned(),
+            },
         },
-    })
+    )
 }
 
 async fn create(api: &Api, asset: &Asset) -> Result<(), Problem> {
     let differences = match &asset.shape {
-        Shape::Stream { config, kind, level } => {
+        Shape::Stream {
+            config,
+            kind,
+            level,
+        } => {
             let made = api.create_stream(config, *level).await;
             made.map(|made| stream_differences(*kind, config, &made.config))
         }
@@ -295,6 +324,9 @@ async fn create(api: &Api, asset: &Asset) -> Result<(), Problem> {
 }
 
 fn remedy_for(error: &Error) -> &'static str {
+    if let Error::Denied { .. } = error {
+        return "grant it in the user's permissions, or let someone else run `wharf provision`";
+    }
     match error.api_code() {
         Some(code::SUBJECTS_OVERLAP) => {
             "another stream holds some of these subjects: change one of the two"

@@ -33,9 +33,15 @@ pub enum JetStream {
     NotForAccount,
     /// The server has it, and nobody answers for it: no leader yet.
     NoLeader,
-    Denied { action: Action, subject: String },
+    Denied {
+        action: Action,
+        subject: String,
+    },
     /// No answer and no reason.
-    Silent { subject: String, after_ms: u64 },
+    Silent {
+        subject: String,
+        after_ms: u64,
+    },
 }
 
 /// What the account has and may have. None is "no limit".
@@ -67,7 +73,7 @@ pub enum Lack {
         VERSION_MIN
     )]
     TooOld { version: String, level: u32 },
-    #[error("the user may not {} `{subject}`: grant it in the user's permissions", verb(*.action))]
+    #[error("{}: grant it in the user's permissions", denied(*.action, subject))]
     Denied { action: Action, subject: String },
     #[error(
         "`{subject}` was not answered within {after_ms} ms: the user may lack the permission to \
@@ -79,10 +85,10 @@ pub enum Lack {
 /// The first version with everything that Wharf uses.
 pub const VERSION_MIN: &str = "2.12";
 
-fn verb(action: Action) -> &'static str {
-    match action {
-        Action::Publish => "publish to",
-        Action::Subscribe => "subscribe to",
+fn denied(action: Action, subject: &str) -> Error {
+    Error::Denied {
+        action,
+        subject: subject.to_owned(),
     }
 }
 
@@ -94,7 +100,10 @@ fn verb(action: Action) -> &'static str {
 pub async fn probe(connection: &Connection) -> Result<Capabilities, Error> {
     let server = connection.client().server_info();
     let mut denials = connection.denials();
-    let jetstream = match Api::new(connection.clone()).call("INFO", &serde_json::json!({})).await {
+    let jetstream = match Api::new(connection.clone())
+        .call("INFO", &serde_json::json!({}))
+        .await
+    {
         Ok(account) => JetStream::Enabled(Account::from_answer(&account)),
         Err(Error::Denied { action, subject }) => JetStream::Denied { action, subject },
         Err(Error::NoResponder { .. }) if !server.jetstream => JetStream::Disabled,
@@ -102,7 +111,10 @@ pub async fn probe(connection: &Connection) -> Result<Capabilities, Error> {
         Err(Error::NoResponder { .. }) => JetStream::NotForAccount,
         Err(Error::TimedOut { subject, after_ms }) => match denials.try_recv() {
             // Nothing else is asked on a connection that has just been made.
-            Ok(denial) => JetStream::Denied { action: denial.action, subject: denial.subject },
+            Ok(denial) => JetStream::Denied {
+                action: denial.action,
+                subject: denial.subject,
+            },
             Err(_) => JetStream::Silent { subject, after_ms },
         },
         Err(error) => refused(error)?,
@@ -132,18 +144,21 @@ impl Capabilities {
     pub fn require(&self) -> Result<&Account, Lack> {
         match &self.jetstream {
             JetStream::Enabled(account) if account.api_level >= LEVEL_SCHEDULES => Ok(account),
-            JetStream::Enabled(account) => {
-                Err(Lack::TooOld { version: self.version.clone(), level: account.api_level })
-            }
+            JetStream::Enabled(account) => Err(Lack::TooOld {
+                version: self.version.clone(),
+                level: account.api_level,
+            }),
             JetStream::Disabled => Err(Lack::Disabled),
             JetStream::NotForAccount => Err(Lack::NotForAccount),
             JetStream::NoLeader => Err(Lack::NoLeader),
-            JetStream::Denied { action, subject } => {
-                Err(Lack::Denied { action: *action, subject: subject.clone() })
-            }
-            JetStream::Silent { subject, after_ms } => {
-                Err(Lack::Silent { subject: subject.clone(), after_ms: *after_ms })
-            }
+            JetStream::Denied { action, subject } => Err(Lack::Denied {
+                action: *action,
+                subject: subject.clone(),
+            }),
+            JetStream::Silent { subject, after_ms } => Err(Lack::Silent {
+                subject: subject.clone(),
+                after_ms: *after_ms,
+            }),
         }
     }
 }
@@ -193,7 +208,12 @@ mod tests {
     use super::*;
 
     fn broker(jetstream: JetStream) -> Capabilities {
-        Capabilities { version: "2.11.8".into(), cluster: None, max_payload: 1 << 20, jetstream }
+        Capabilities {
+            version: "2.11.8".into(),
+            cluster: None,
+            max_payload: 1 << 20,
+            jetstream,
+        }
     }
 
     #[test]
@@ -202,11 +222,25 @@ mod tests {
             "limits":{"max_storage":-1,"max_streams":-1,"max_consumers":5}}"#;
         let answer: Answer = serde_json::from_str(text).unwrap();
         let account = Account::from_answer(&answer);
-        assert_eq!((account.storage_bytes_max, account.consumers_max), (None, Some(5)));
-        let lack = broker(JetStream::Enabled(account.clone())).require().unwrap_err();
-        assert_eq!(lack, Lack::TooOld { version: "2.11.8".into(), level: 1 });
+        assert_eq!(
+            (account.storage_bytes_max, account.consumers_max),
+            (None, Some(5))
+        );
+        let lack = broker(JetStream::Enabled(account.clone()))
+            .require()
+            .unwrap_err();
+        assert_eq!(
+            lack,
+            Lack::TooOld {
+                version: "2.11.8".into(),
+                level: 1
+            }
+        );
         assert!(lack.to_string().contains("2.12 or later"), "{lack}");
-        let newer = Account { api_level: 2, ..account };
+        let newer = Account {
+            api_level: 2,
+            ..account
+        };
         assert!(broker(JetStream::Enabled(newer)).require().is_ok());
     }
 

@@ -50,7 +50,11 @@ impl Catalog {
             offset += found.len();
             // An empty page ends the list even when streams vanished meanwhile.
             let is_last = found.is_empty() || offset >= page.total;
-            streams.extend(found.into_iter().map(|info| (info.config.name.clone(), info)));
+            streams.extend(
+                found
+                    .into_iter()
+                    .map(|info| (info.config.name.clone(), info)),
+            );
             if is_last {
                 return Ok(Self { streams });
             }
@@ -69,7 +73,8 @@ impl Catalog {
     /// Which stream takes what is published on the subjects of `pattern`. For
     /// a template, ask with its pattern.
     pub fn covering(&self, pattern: &Pattern) -> Covering<'_> {
-        let takes_some = |info: &&StreamInfo| subjects(info).any(|subject| subject.overlaps(pattern));
+        let takes_some =
+            |info: &&StreamInfo| subjects(info).any(|subject| subject.overlaps(pattern));
         let takers: Vec<&StreamInfo> = self.streams().filter(takes_some).collect();
         match takers.as_slice() {
             [] => Covering::None,
@@ -83,7 +88,10 @@ impl Catalog {
 /// A stream's subjects as patterns. What is no pattern, such as a `*` amid a
 /// token, is a literal for the broker that no event can be published on.
 fn subjects(info: &StreamInfo) -> impl Iterator<Item = Pattern> {
-    info.config.subjects.iter().filter_map(|subject| Pattern::parse(subject).ok())
+    info.config
+        .subjects
+        .iter()
+        .filter_map(|subject| Pattern::parse(subject).ok())
 }
 
 /// The first sequence that a handler with this `start` is to see: for its first
@@ -125,9 +133,18 @@ mod tests {
         let info = |(name, subjects): &(&str, &[&str])| {
             let subjects = subjects.iter().map(ToString::to_string).collect();
             let config = StreamConfig::new(*name, subjects);
-            ((*name).to_owned(), StreamInfo { config, created_ns: 0, state: state.clone() })
+            (
+                (*name).to_owned(),
+                StreamInfo {
+                    config,
+                    created_ns: 0,
+                    state: state.clone(),
+                },
+            )
         };
-        Catalog { streams: streams.iter().map(info).collect() }
+        Catalog {
+            streams: streams.iter().map(info).collect(),
+        }
     }
 
     #[test]

@@ -39,7 +39,9 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { header_bytes: 64 << 10 }
+        Self {
+            header_bytes: 64 << 10,
+        }
     }
 }
 
@@ -53,7 +55,10 @@ pub fn decode(delivery: &Delivery, limits: &Limits) -> Result<Event, Undecodable
         return Err(Undecodable::HeadersTooLarge { bytes, max });
     }
     let fields = Fields::read(&delivery.headers)?;
-    let content_type = fields.single("content-type")?.unwrap_or_default().to_owned();
+    let content_type = fields
+        .single("content-type")?
+        .unwrap_or_default()
+        .to_owned();
     let event = if media_type(&content_type).starts_with(STRUCTURED) {
         structured::decode(delivery, fields, &content_type)?
     } else if !fields.attributes.is_empty() {
@@ -125,7 +130,9 @@ fn cloud_event(
     event.correlation_id = take("correlationid");
     event.causation_id = take("causationid");
     // Not a number: somebody else's attribute of that name, so a first hop.
-    event.hops = take("wharfhops").and_then(|hops| hops.parse().ok()).unwrap_or(0);
+    event.hops = take("wharfhops")
+        .and_then(|hops| hops.parse().ok())
+        .unwrap_or(0);
     let trace = (take("traceparent"), take("tracestate"));
     if event.traceparent.is_none() {
         (event.traceparent, event.tracestate) = trace;
@@ -158,12 +165,19 @@ fn blank(delivery: &Delivery, fields: Fields) -> Event {
 
 /// RFC 3339 to milliseconds; None when it is none, or lies before 1970.
 fn millis(text: &str) -> Option<u64> {
-    crate::api::stamp::parse(text).map(|nanos| nanos / 1_000_000).filter(|millis| *millis > 0)
+    crate::api::stamp::parse(text)
+        .map(|nanos| nanos / 1_000_000)
+        .filter(|millis| *millis > 0)
 }
 
 /// The media type without parameters, in lower case.
 fn media_type(content_type: &str) -> String {
-    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
 }
 
 fn is_json(media_type: &str) -> bool {

@@ -67,7 +67,9 @@ impl Connection {
     pub async fn connected(&self) {
         let mut status = self.status();
         // The sender lives in `self.monitor`, so waiting cannot fail.
-        let _ = status.wait_for(|status| status.link == Link::Connected).await;
+        let _ = status
+            .wait_for(|status| status.link == Link::Connected)
+            .await;
     }
 
     /// The broker's limit of a message, headers and payload, in bytes.
@@ -152,7 +154,12 @@ impl Broker {
     async fn around(settings: Settings, control: Connection) -> Result<Self, Error> {
         let ledger = connect(&settings, &Purpose::Ledger).await?;
         let emit = connect(&settings, &Purpose::Emit).await?;
-        Ok(Self { settings, control, ledger, emit })
+        Ok(Self {
+            settings,
+            control,
+            ledger,
+            emit,
+        })
     }
 
     pub fn control(&self) -> &Connection {
@@ -182,7 +189,10 @@ impl Broker {
     /// As [`connect`].
     pub async fn links(&self, handler: &str) -> Result<Links, Error> {
         let consume = self.consume(handler).await?;
-        Ok(Links { control: self.control.clone(), consume })
+        Ok(Links {
+            control: self.control.clone(),
+            consume,
+        })
     }
 }
 

@@ -46,7 +46,12 @@ pub enum Error {
     Unsendable { subject: String, reason: String },
     /// JetStream refused; `err_code` is from its public list.
     #[error("`{subject}`: {text} ({err_code})")]
-    Api { subject: String, err_code: u64, status: u16, text: String },
+    Api {
+        subject: String,
+        err_code: u64,
+        status: u16,
+        text: String,
+    },
     #[error("the answer on `{subject}` is not understood: {reason}")]
     Malformed { subject: String, reason: String },
 }

@@ -18,8 +18,8 @@ use async_nats::HeaderMap;
 use bytes::Bytes;
 
 pub use store::CommitId;
+pub(crate) use store::{Store, Written};
 pub use sweep::{Held, Sweep};
-pub(crate) use store::{Store, Stored as Written};
 
 use crate::api::Api;
 use crate::api::message::StoredMessage;
@@ -107,7 +107,8 @@ impl Usage {
     /// At 80 % of its limit a handler stops pulling, while what it has begun
     /// can still be written.
     pub fn is_nearly_full(&self) -> bool {
-        self.bytes_max.is_some_and(|max| u128::from(self.bytes) * 5 >= u128::from(max) * 4)
+        self.bytes_max
+            .is_some_and(|max| u128::from(self.bytes) * 5 >= u128::from(max) * 4)
     }
 }
 
@@ -134,7 +135,16 @@ impl Ledger {
         let api = Api::new(connection);
         let loader = Loader::start(api.clone(), lineage.clone(), floor.clone());
         let store = Store::new(api.connection().clone(), publisher);
-        Self { inner: Arc::new(Inner { lineage, stream, api, store, floor, loader }) }
+        Self {
+            inner: Arc::new(Inner {
+                lineage,
+                stream,
+                api,
+                store,
+                floor,
+                loader,
+            }),
+        }
     }
 
     pub fn lineage(&self) -> &Lineage {
@@ -177,7 +187,10 @@ impl Ledger {
     /// # Errors
     /// As [`Api::call`].
     pub async fn load_leader(&self, ek: &str) -> Result<Option<Stored>, Error> {
-        self.inner.loader.load_leader(&self.inner.lineage.record(ek)).await
+        self.inner
+            .loader
+            .load_leader(&self.inner.lineage.record(ek))
+            .await
     }
 
     /// Writes the entity's record if it is still at `expected_revision` (0: if
@@ -200,7 +213,14 @@ impl Ledger {
             headers.insert(HOLD, "1");
         }
         let subject = self.inner.lineage.record(ek);
-        self.swap(subject, expected_revision, headers, bytes, options.commit_id).await
+        self.swap(
+            subject,
+            expected_revision,
+            headers,
+            bytes,
+            options.commit_id,
+        )
+        .await
     }
 
     /// The partition's checkpoint, from the leader.
@@ -208,7 +228,10 @@ impl Ledger {
     /// # Errors
     /// As [`Api::call`].
     pub async fn read_checkpoint(&self, partition: u32) -> Result<Option<Stored>, Error> {
-        self.inner.loader.load_leader(&self.inner.lineage.checkpoint(partition)).await
+        self.inner
+            .loader
+            .load_leader(&self.inner.lineage.checkpoint(partition))
+            .await
     }
 
     /// Writes the partition's checkpoint, by the rules of `commit`.
@@ -223,7 +246,8 @@ impl Ledger {
     ) -> CommitResult {
         let subject = self.inner.lineage.checkpoint(partition);
         let id = CommitId::random();
-        self.swap(subject, expected_revision, HeaderMap::new(), bytes, id).await
+        self.swap(subject, expected_revision, HeaderMap::new(), bytes, id)
+            .await
     }
 
     /// Begins to look for records written with `hold`, without their bytes.
@@ -312,7 +336,10 @@ struct Floor {
 
 impl Floor {
     fn unknown() -> Self {
-        Self { leader: AtomicU64::new(u64::MAX), acknowledged: AtomicU64::new(0) }
+        Self {
+            leader: AtomicU64::new(u64::MAX),
+            acknowledged: AtomicU64::new(0),
+        }
     }
 
     fn set_leader(&self, sequence: u64) {
@@ -324,7 +351,9 @@ impl Floor {
     }
 
     fn get(&self) -> u64 {
-        self.leader.load(Ordering::SeqCst).max(self.acknowledged.load(Ordering::SeqCst))
+        self.leader
+            .load(Ordering::SeqCst)
+            .max(self.acknowledged.load(Ordering::SeqCst))
     }
 
     fn is_known(&self) -> bool {
@@ -356,7 +385,11 @@ mod tests {
 
     #[test]
     fn a_ledger_is_nearly_full_at_four_fifths_and_never_without_a_limit() {
-        let usage = |bytes, bytes_max| Usage { bytes, bytes_max, messages: 1 };
+        let usage = |bytes, bytes_max| Usage {
+            bytes,
+            bytes_max,
+            messages: 1,
+        };
         assert!(!usage(799, Some(1000)).is_nearly_full());
         assert!(usage(800, Some(1000)).is_nearly_full());
         assert!(!usage(u64::MAX, None).is_nearly_full());

@@ -146,13 +146,18 @@ mod tests {
         assert_eq!(Lineage::parse("stock-keeper-12"), Ok(lineage.clone()));
         assert_eq!(lineage.ledger_stream(), "WHARF-L-stock-keeper-12");
         assert_eq!(lineage.record("ek"), "wl.stock-keeper-12.r.ek");
-        assert_eq!(lineage.parked_part("ek", "7", 0), "wl.stock-keeper-12.p.ek.7.0");
+        assert_eq!(
+            lineage.parked_part("ek", "7", 0),
+            "wl.stock-keeper-12.p.ek.7.0"
+        );
     }
 
     #[test]
     fn what_would_split_a_subject_or_name_one_thing_twice_is_refused() {
         let long = format!("{}-1", "a".repeat(64));
-        for text in ["order", "order-", "order-+1", "order-01", "Order-1", "-1", "a.b-1", "a*-1", &long] {
+        for text in [
+            "order", "order-", "order-+1", "order-01", "Order-1", "-1", "a.b-1", "a*-1", &long,
+        ] {
             assert!(Lineage::parse(text).is_err(), "{text}");
         }
     }

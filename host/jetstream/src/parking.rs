@@ -147,7 +147,11 @@ impl Parking {
                 return Ok(found.into_iter().collect());
             }
             offset += subjects.len();
-            found.extend(subjects.keys().filter_map(|subject| EntryPosition::of_part(subject)));
+            found.extend(
+                subjects
+                    .keys()
+                    .filter_map(|subject| EntryPosition::of_part(subject)),
+            );
         }
     }
 
@@ -158,7 +162,10 @@ impl Parking {
     /// As [`Api::call`]; it may be removed all the same.
     pub async fn delete(&self, ek: &str, position: &EntryPosition) -> Result<bool, Error> {
         let filter = self.lineage().parked_entry(ek, &position.token());
-        let removed = self.api().purge(&self.lineage().ledger_stream(), &filter).await?;
+        let removed = self
+            .api()
+            .purge(&self.lineage().ledger_stream(), &filter)
+            .await?;
         Ok(removed > 0)
     }
 
@@ -202,7 +209,10 @@ impl EntryPosition {
             Self::Timer(id) => {
                 let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"_/-".contains(&b);
                 let fits = (1..=Self::TIMER_BYTES_MAX).contains(&id.len());
-                assert!(fits && id.bytes().all(is_plain), "`{id}` is no id of a timer");
+                assert!(
+                    fits && id.bytes().all(is_plain),
+                    "`{id}` is no id of a timer"
+                );
                 format!("t{id}")
             }
         }
@@ -224,10 +234,22 @@ mod tests {
 
     #[test]
     fn positions_are_ordered_by_number_with_timers_last() {
-        let subjects = ["a.p.k.10.0", "a.p.k.tx/abc.0", "a.p.k.9.1", "a.p.k.9.0", "a.p.k.x.0"];
-        let found: BTreeSet<_> = subjects.iter().filter_map(|s| EntryPosition::of_part(s)).collect();
-        let expected =
-            [EntryPosition::Stream(9), EntryPosition::Stream(10), EntryPosition::Timer("x/abc".into())];
+        let subjects = [
+            "a.p.k.10.0",
+            "a.p.k.tx/abc.0",
+            "a.p.k.9.1",
+            "a.p.k.9.0",
+            "a.p.k.x.0",
+        ];
+        let found: BTreeSet<_> = subjects
+            .iter()
+            .filter_map(|s| EntryPosition::of_part(s))
+            .collect();
+        let expected = [
+            EntryPosition::Stream(9),
+            EntryPosition::Stream(10),
+            EntryPosition::Timer("x/abc".into()),
+        ];
         assert_eq!(found.into_iter().collect::<Vec<_>>(), expected);
     }
 

@@ -16,17 +16,19 @@ use crate::error::Error;
 use answer::Reader;
 use async_nats::{HeaderMap, Message, PublishErrorKind, Subject, Subscriber};
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use table::{Claim, Ticket, Window};
+use table::{Claim, Window};
 use tokio::time::Instant;
 
 /// How long a publish waits for its acknowledgement unless told otherwise.
 pub const DEADLINE: Duration = Duration::from_secs(5);
+/// Answers that are taken at once.
+const LOT_MAX: usize = 256;
 
 /// A message is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +108,10 @@ impl Publisher {
         window: usize,
         deadline: Duration,
     ) -> Result<Self, Error> {
-        assert!((1..=65_536).contains(&window), "a window of {window} messages");
+        assert!(
+            (1..=65_536).contains(&window),
+            "a window of {window} messages"
+        );
         let prefix = format!("{}.", connection.client().new_inbox());
         let replies = connection
             .client()
@@ -114,9 +119,20 @@ impl Publisher {
             .await
             .map_err(|_| Error::Closed)?;
         let window = Arc::new(Window::new(window));
-        let receiver = Receiver { connection: connection.clone(), window: window.clone(), deadline };
+        let receiver = Receiver {
+            connection: connection.clone(),
+            window: window.clone(),
+            deadline,
+        };
         let receiver = tokio::spawn(receiver.run(replies, prefix.len()));
-        Ok(Self { inner: Arc::new(Inner { connection, prefix, window, receiver }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                connection,
+                prefix,
+                window,
+                receiver,
+            }),
+        })
     }
 
     /// Publishes and waits for the acknowledgement.
@@ -156,7 +172,9 @@ impl Publisher {
         let client = self.inner.connection.client();
         let sent = match headers {
             Some(headers) => {
-                client.publish_with_reply_and_headers(subject, reply, headers, payload).await
+                client
+                    .publish_with_reply_and_headers(subject, reply, headers, payload)
+                    .await
             }
             None => client.publish_with_reply(subject, reply, payload).await,
         };
@@ -214,15 +232,17 @@ impl Receiver {
         let mut denials = self.connection.denials();
         let mut sweep = tokio::time::interval(self.deadline / 20);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut reader = Reader::default();
+        let mut reader = Reader::new(prefix);
         let mut lost: Option<Instant> = None;
         loop {
+            // Answers last: they are taken in lots, and a flood of them must
+            // not keep the rest waiting.
             tokio::select! {
                 biased;
-                reply = replies.next() => match reply {
-                    Some(reply) => self.answer(&mut reader, prefix, &reply),
-                    None => return self.window.settle_all(|_| true, &PublishError::Closed),
-                },
+                now = sweep.tick() => {
+                    let late = |sent: Instant| now.saturating_duration_since(sent) >= self.deadline;
+                    self.window.settle_all(|slot| late(slot.sent), &PublishError::Unanswered);
+                }
                 Ok(()) = status.changed() => {
                     let now = status.borrow_and_update().link;
                     self.link_changed(now, &mut lost);
@@ -231,19 +251,20 @@ impl Receiver {
                     let denied = |subject: &Subject| subject.as_str() == denial.subject;
                     self.window.settle_all(|slot| denied(slot.subject), &PublishError::Denied);
                 }
-                now = sweep.tick() => {
-                    let late = |sent: Instant| now.saturating_duration_since(sent) >= self.deadline;
-                    self.window.settle_all(|slot| late(slot.sent), &PublishError::Unanswered);
-                }
+                reply = replies.next() => match reply {
+                    Some(reply) => self.answer(&mut reader, reply, &mut replies),
+                    None => return self.window.settle_all(|_| true, &PublishError::Closed),
+                },
             }
         }
     }
 
-    fn answer(&self, reader: &mut Reader, prefix: usize, reply: &Message) {
-        let token = reply.subject.as_str().get(prefix..);
-        if let Some(ticket) = token.and_then(Ticket::parse) {
-            self.window.settle(ticket, reader.read(reply));
-        }
+    /// Answers with this reply and with what else has arrived by now.
+    fn answer(&self, reader: &mut Reader, first: Message, replies: &mut Subscriber) {
+        let more = std::iter::from_fn(|| replies.next().now_or_never().flatten());
+        let lot = std::iter::once(first).chain(more).take(LOT_MAX);
+        let answers: Vec<_> = lot.filter_map(|reply| reader.read(&reply)).collect();
+        self.window.settle(answers);
     }
 
     /// What was sent before the connection broke is not answered after it came
@@ -253,7 +274,8 @@ impl Receiver {
             Link::Disconnected => *lost = Some(Instant::now()),
             Link::Connected => {
                 if let Some(lost) = lost.take() {
-                    self.window.settle_all(|slot| slot.sent < lost, &PublishError::Unanswered);
+                    self.window
+                        .settle_all(|slot| slot.sent < lost, &PublishError::Unanswered);
                 }
             }
         }

@@ -8,12 +8,12 @@
 mod delivery;
 pub(crate) mod fetch;
 mod headers;
-mod metadata;
+pub(crate) mod metadata;
 pub(crate) mod session;
 mod status;
 
 pub use delivery::{AckToken, Delivery, Origin};
-pub use headers::Headers;
+pub use headers::{Entry, Headers};
 pub use session::End;
 
 use std::time::Duration;
@@ -35,7 +35,10 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { expires: Duration::from_secs(2), heartbeat: Duration::from_millis(500) }
+        Self {
+            expires: Duration::from_secs(2),
+            heartbeat: Duration::from_millis(500),
+        }
     }
 }
 
@@ -46,8 +49,14 @@ impl Pace {
     }
 
     pub(crate) fn assert_valid(&self) {
-        assert!(self.heartbeat * 2 <= self.expires, "heartbeats at most half the expiry");
-        assert!(self.heartbeat >= Duration::from_millis(100), "heartbeats of 100 ms or more");
+        assert!(
+            self.heartbeat * 2 <= self.expires,
+            "heartbeats at most half the expiry"
+        );
+        assert!(
+            self.heartbeat >= Duration::from_millis(100),
+            "heartbeats of 100 ms or more"
+        );
     }
 }
 
@@ -69,12 +78,16 @@ pub(crate) struct Ask {
 impl Credit {
     pub(crate) fn grant(&mut self, events: u64, bytes: u64) {
         self.events = self.events.saturating_add(events);
-        self.bytes = self.bytes.saturating_add(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.bytes = self
+            .bytes
+            .saturating_add(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn spend(&mut self, delivery: &Delivery) {
         self.events = self.events.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(i64::try_from(delivery.bytes()).unwrap_or(i64::MAX));
+        self.bytes = self
+            .bytes
+            .saturating_sub(i64::try_from(delivery.bytes()).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn is_spent(&self) -> bool {
@@ -90,7 +103,10 @@ impl Credit {
             return None;
         }
         let bytes = u64::try_from(self.bytes).unwrap_or(0).max(floor);
-        Some(Ask { events: self.events.min(BATCH_MAX), bytes })
+        Some(Ask {
+            events: self.events.min(BATCH_MAX),
+            bytes,
+        })
     }
 }
 
@@ -110,9 +126,21 @@ mod tests {
         assert!(floor > 4 << 20);
         let mut credit = Credit::default();
         credit.grant(10, 1);
-        assert_eq!(credit.ask(floor), Some(Ask { events: 10, bytes: floor }));
+        assert_eq!(
+            credit.ask(floor),
+            Some(Ask {
+                events: 10,
+                bytes: floor
+            })
+        );
         credit.grant(0, 64 << 20);
-        assert_eq!(credit.ask(floor), Some(Ask { events: 10, bytes: (64 << 20) + 1 }));
+        assert_eq!(
+            credit.ask(floor),
+            Some(Ask {
+                events: 10,
+                bytes: (64 << 20) + 1
+            })
+        );
     }
 
     #[test]
@@ -122,6 +150,12 @@ mod tests {
         credit.grant(5, 0);
         assert_eq!(credit.ask(1), None);
         credit.grant(u64::MAX, u64::MAX);
-        assert_eq!(credit.ask(1), Some(Ask { events: BATCH_MAX, bytes: i64::MAX as u64 }));
+        assert_eq!(
+            credit.ask(1),
+            Some(Ask {
+                events: BATCH_MAX,
+                bytes: i64::MAX as u64
+            })
+        );
     }
 }

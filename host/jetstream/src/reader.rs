@@ -10,15 +10,15 @@
 //! It refuses to read on a source that is not the one it was reading: see
 //! [`RolledBack`].
 
+mod event;
 mod open;
 mod source;
 
 use crate::api::Api;
 use crate::api::message::StoredMessage;
 use crate::connection::Links;
-use crate::error::Error;
 use crate::pull::session::{Mode, Session, Signal};
-use crate::pull::{Credit, Delivery, End, Headers, Origin, Pace};
+use crate::pull::{Credit, Delivery, End, Headers, Origin};
 use futures_util::future::BoxFuture;
 use open::{Failure, Opened, Plan, Stepped};
 use std::collections::VecDeque;
@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
+pub use event::{Event, Reason, Settings};
 pub use open::CONSUMER_PREFIX;
 pub use source::{RolledBack, SourceFacts, SourceMark, facts};
 
@@ -39,51 +40,6 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 const DROPS_MAX: u32 = 2;
 /// Events fetched one by one behind the last that the client cannot parse.
 const STEPS: u32 = 32;
-
-/// How a reader reads.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Part of the consumers' names, such as a lineage.
-    pub label: String,
-    pub pace: Pace,
-    /// After how long the broker forgets a consumer that nobody pulls from.
-    pub inactive: Duration,
-}
-
-impl Settings {
-    pub fn new(label: impl Into<String>) -> Self {
-        Self { label: label.into(), pace: Pace::default(), inactive: Duration::from_secs(10) }
-    }
-}
-
-/// What a reader yields.
-#[derive(Debug)]
-pub enum Event {
-    /// The next event of the stream that the filters select.
-    Delivery(Delivery),
-    /// There was a break; deliveries go on where they stopped.
-    Reopened { reason: Reason },
-    /// These sequences, or some of them, are gone from the source and were
-    /// never handed out. Deliveries go on behind them.
-    SourceLost { from: u64, to: u64 },
-    /// Reading is not possible just now; it is tried again.
-    Unavailable { error: Error },
-}
-
-/// Why a reader began another consumer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
-    #[error("{0}")]
-    Ended(#[from] End),
-    #[error("a delivery was number {found} of its consumer and not {expected}")]
-    Gap { expected: u64, found: u64 },
-    #[error("the broker has sent {sent} deliveries and {received} arrived")]
-    Missed { sent: u64, received: u64 },
-    #[error("the consumer went back to sequence {found}, behind {received}")]
-    WentBack { received: u64, found: u64 },
-    #[error("{count} events were fetched one by one")]
-    Stepped { count: u32 },
-}
 
 /// Reads one stream.
 pub struct Reader {
@@ -113,7 +69,7 @@ pub struct Reader {
 enum Phase {
     Resting,
     Opening(BoxFuture<'static, Result<Opened, Failure>>),
-    Reading(Reading),
+    Reading(Box<Reading>),
     Stepping(Stepping),
 }
 
@@ -229,7 +185,11 @@ impl Reader {
         if self.drops >= DROPS_MAX {
             tokio::time::sleep_until(self.not_before.min(self.retry_at())).await;
             let fetch = open::step(self.plan());
-            self.phase = Phase::Stepping(Stepping { fetch: Box::pin(fetch), count: 0, left: STEPS });
+            self.phase = Phase::Stepping(Stepping {
+                fetch: Box::pin(fetch),
+                count: 0,
+                left: STEPS,
+            });
         } else {
             tokio::time::sleep_until(self.not_before).await;
             self.phase = Phase::Opening(Box::pin(open::open(self.plan())));
@@ -251,14 +211,19 @@ impl Reader {
     fn opened(&mut self, outcome: Result<Opened, Failure>) -> Result<(), RolledBack> {
         self.phase = Phase::Resting;
         let opened = self.attempted(outcome)?;
-        let Some(Opened { session, lost }) = opened else { return Ok(()) };
+        let Some(Opened { session, lost }) = opened else {
+            return Ok(());
+        };
         self.lose(lost);
         if let Some(reason) = self.reason.take() {
             self.ready.push_back(Event::Reopened { reason });
         }
         self.opened = Some(Instant::now());
         self.abandoned = None;
-        self.phase = Phase::Reading(Reading { session, expected: 1 });
+        self.phase = Phase::Reading(Box::new(Reading {
+            session,
+            expected: 1,
+        }));
         Ok(())
     }
 
@@ -289,7 +254,10 @@ impl Reader {
             unreachable!("signals come from a session")
         };
         match signal {
-            Signal::Delivered { delivery, consumer_sequence: found } => {
+            Signal::Delivered {
+                delivery,
+                consumer_sequence: found,
+            } => {
                 let expected = reading.expected;
                 if found != expected {
                     self.abandon(Reason::Gap { expected, found });
@@ -302,15 +270,23 @@ impl Reader {
                     self.accept(delivery);
                 }
             }
-            Signal::Heartbeat { last_consumer, last_stream } => {
+            Signal::Heartbeat {
+                last_consumer,
+                last_stream,
+            } => {
                 let received = reading.expected - 1;
                 let sent = last_consumer.unwrap_or(received);
-                let reached = last_stream.filter(|_| received > 0).unwrap_or(self.mark.watermark);
+                let reached = last_stream
+                    .filter(|_| received > 0)
+                    .unwrap_or(self.mark.watermark);
                 if sent != received {
                     self.abandon(Reason::Missed { sent, received });
                 } else if reached < self.mark.watermark {
                     let received = self.mark.watermark;
-                    self.abandon(Reason::WentBack { received, found: reached });
+                    self.abandon(Reason::WentBack {
+                        received,
+                        found: reached,
+                    });
                 }
             }
             Signal::Lapsed => unreachable!("a reader never stops pulling"),
@@ -338,7 +314,9 @@ impl Reader {
         self.phase = Phase::Resting;
         self.reason = Some(reason);
         let jitter = REOPEN_JITTER.mul_f64(rand::random_range(0.0..1.0));
-        let soonest = self.opened.map_or_else(Instant::now, |opened| opened + REOPEN_MIN);
+        let soonest = self
+            .opened
+            .map_or_else(Instant::now, |opened| opened + REOPEN_MIN);
         self.not_before = soonest.max(Instant::now()) + jitter;
     }
 
@@ -354,12 +332,20 @@ impl Reader {
         let Phase::Stepping(before) = std::mem::replace(&mut self.phase, Phase::Resting) else {
             unreachable!("a step ends stepping")
         };
-        let Some(Stepped { lost, message, origin }) = self.attempted(outcome)? else {
+        let Some(Stepped {
+            lost,
+            message,
+            origin,
+        }) = self.attempted(outcome)?
+        else {
             return Ok(());
         };
         self.lose(lost);
         let (count, left) = match message {
-            Some(message) => (before.count + 1, self.take_step(message, &origin, before.left)),
+            Some(message) => (
+                before.count + 1,
+                self.take_step(message, &origin, before.left),
+            ),
             None => (before.count, 0),
         };
         if left == 0 || self.credit.is_spent() {

@@ -19,5 +19,9 @@ pub enum Error {
     )]
     MetricShape { metric: String, other: String },
     #[error("metrics `{metric}` and `{other}` would both be exposed as `{exposed}`; rename one")]
-    MetricOverlap { metric: String, other: String, exposed: String },
+    MetricOverlap {
+        metric: String,
+        other: String,
+        exposed: String,
+    },
 }

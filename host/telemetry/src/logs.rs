@@ -23,6 +23,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
+use tracing::Level;
+use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
@@ -52,7 +54,11 @@ pub enum Format {
 impl Format {
     /// Text when stderr is a terminal, else JSON.
     pub fn of_stderr() -> Self {
-        if std::io::stderr().is_terminal() { Self::Text } else { Self::Json }
+        if std::io::stderr().is_terminal() {
+            Self::Text
+        } else {
+            Self::Json
+        }
     }
 }
 
@@ -63,7 +69,9 @@ impl FromStr for Format {
         match text {
             "json" => Ok(Self::Json),
             "text" => Ok(Self::Text),
-            _ => Err(Error::LogFormat { found: text.to_owned() }),
+            _ => Err(Error::LogFormat {
+                found: text.to_owned(),
+            }),
         }
     }
 }
@@ -94,7 +102,10 @@ impl Dropped {
 /// [`Error::LogFilter`], [`Error::LogWriter`], [`Error::LogsInstalled`].
 pub fn install(format: Format, filter: &str) -> Result<Logs, Error> {
     let (logs, layer) = begin(format, filter, std::io::stderr())?;
-    tracing_subscriber::registry().with(layer).try_init().map_err(|_| Error::LogsInstalled)?;
+    tracing_subscriber::registry()
+        .with(layer)
+        .try_init()
+        .map_err(|_| Error::LogsInstalled)?;
     std::panic::set_hook(Box::new(log_panic));
     Ok(logs)
 }
@@ -124,16 +135,28 @@ fn begin(
     filter: &str,
     writer: impl Write + Send + 'static,
 ) -> Result<(Logs, impl Layer<Registry> + Send + Sync), Error> {
-    let unparsable =
-        |e: &dyn std::error::Error| Error::LogFilter { filter: filter.to_owned(), reason: e.to_string() };
+    let unparsable = |e: &dyn std::error::Error| Error::LogFilter {
+        filter: filter.to_owned(),
+        reason: e.to_string(),
+    };
     let filter = EnvFilter::try_new(filter).map_err(|e| unparsable(&e))?;
-    let sink = Sink::start(writer, move |lines| line::dropped(format, lines)).map_err(Error::LogWriter)?;
-    let layer = LineLayer::new(format, sink.clone()).with_filter(filter);
+    let sink =
+        Sink::start(writer, move |lines| line::dropped(format, lines)).map_err(Error::LogWriter)?;
+    // A filter is about lines. What a warning happened in must be known even
+    // where lines of the level of that span are hidden.
+    let spans = filter_fn(|metadata| metadata.is_span() && *metadata.level() <= Level::INFO)
+        .with_max_level_hint(LevelFilter::INFO);
+    let layer = LineLayer::new(format, sink.clone()).with_filter(filter.or(spans));
     Ok((Logs { sink }, layer))
 }
 
 fn log_panic(panic: &PanicHookInfo<'_>) {
-    let message = panic.payload_as_str().unwrap_or("a panic without a message");
-    let location = panic.location().map(ToString::to_string).unwrap_or_default();
+    let message = panic
+        .payload_as_str()
+        .unwrap_or("a panic without a message");
+    let location = panic
+        .location()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     tracing::error!(target: "panic", location, "{message}");
 }

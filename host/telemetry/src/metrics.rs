@@ -100,8 +100,12 @@ impl Metrics {
 
     /// WebAssembly instances that exist now, and how many there may be.
     pub fn set_instances(&self, now: usize, max: usize) {
-        self.families.instances.set(i64::try_from(now).unwrap_or(i64::MAX));
-        self.families.instances_max.set(i64::try_from(max).unwrap_or(i64::MAX));
+        self.families
+            .instances
+            .set(i64::try_from(now).unwrap_or(i64::MAX));
+        self.families
+            .instances_max
+            .set(i64::try_from(max).unwrap_or(i64::MAX));
     }
 
     /// Everything, as text of the type [`CONTENT_TYPE`].

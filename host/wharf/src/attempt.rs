@@ -64,7 +64,7 @@ pub async fn run(owner: &Owner, work: &Work, known: &Known, waiting: Option<&Blo
         data: &work.event.data,
         state: state.map(|state| State { bytes: &state.data, version: state.version }),
         lineage: handler.lineage_text.clone(),
-        traceparent: work.event.traceparent.clone(),
+        traceparent: work.event.traceparent.as_deref().map(Arc::from),
         cancel: owner.cut.clone(),
     };
     let report = handler.runtime.invoke(&component, attempt).await;

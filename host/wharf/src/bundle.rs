@@ -19,29 +19,21 @@ pub const COMPONENT_FILE: &str = "handler.wasm";
 #[derive(Debug, Clone)]
 pub struct Bundle {
     pub folder: PathBuf,
-    pub located: Located<Manifest>,
+    pub manifest: Manifest,
+}
+
+/// The bundles of a folder, by name.
+#[derive(Debug, Clone, Default)]
+pub struct Shelf {
+    pub bundles: Vec<Bundle>,
+    /// The same manifests with the places of their keys, for checks across
+    /// files.
+    pub located: Vec<Located<Manifest>>,
 }
 
 impl Bundle {
-    pub fn manifest(&self) -> &Manifest {
-        &self.located.value
-    }
-
-    pub fn name(&self) -> &str {
-        &self.located.value.name
-    }
-
-    /// The history that the handler works on. There is only the first one:
-    /// beginning again is a step of the deployment.
-    ///
-    /// # Errors
-    /// The name is none; a valid manifest's always is.
-    pub fn lineage(&self) -> Result<Lineage, Failure> {
-        lineage(self.name())
-    }
-
     /// Where the component is, or should be.
-    pub fn component_path(&self) -> PathBuf {
+    pub fn wasm_path(&self) -> PathBuf {
         self.folder.join(COMPONENT_FILE)
     }
 
@@ -49,16 +41,29 @@ impl Bundle {
     ///
     /// # Errors
     /// The file is missing or cannot be read.
-    pub fn component(&self) -> Result<Bytes, Failure> {
-        let path = self.component_path();
+    pub fn wasm(&self) -> Result<Bytes, Failure> {
+        let path = self.wasm_path();
         std::fs::read(&path).map(Bytes::from).map_err(|error| {
-            let message = format!("the component of handler `{}` cannot be read: {error}", self.name());
+            let message = format!("the component of handler `{}` cannot be read: {error}", self.manifest.name);
             Failure::new(Code::ComponentMissing, message).place(path.display().to_string())
         })
     }
 }
 
-/// The lineage of a handler, by its name.
+impl Shelf {
+    fn put(&mut self, folder: PathBuf, located: Located<Manifest>) {
+        self.bundles.push(Bundle { folder, manifest: located.value.clone() });
+        self.located.push(located);
+    }
+
+    /// The bundle of a handler.
+    pub fn get(&self, handler: &str) -> Option<&Bundle> {
+        self.bundles.iter().find(|bundle| bundle.manifest.name == handler)
+    }
+}
+
+/// The history that a handler works on, by its name. There is only the first
+/// one: beginning again is a step of the deployment.
 ///
 /// # Errors
 /// The name is not one of a handler.
@@ -75,15 +80,15 @@ pub fn lineage(handler: &str) -> Result<Lineage, Failure> {
 /// # Errors
 /// No bundle there, a file that cannot be read, or every problem of every
 /// manifest.
-pub fn read_all(folder: &Path) -> Result<Vec<Bundle>, Failure> {
+pub fn read_all(folder: &Path) -> Result<Shelf, Failure> {
     let folders = folders(folder)?;
     if folders.is_empty() {
         let message = format!("no {MANIFEST_FILE} in the folder, nor in a folder inside it");
         return Err(Failure::new(Code::NoBundles, message).place(folder.display().to_string()));
     }
-    let (bundles, problems) = read_each(folders)?;
+    let (shelf, problems) = read_each(folders)?;
     match problems.is_empty() {
-        true => Ok(bundles),
+        true => Ok(shelf),
         false => Err(Failure::problems(problems)),
     }
 }
@@ -92,17 +97,17 @@ pub fn read_all(folder: &Path) -> Result<Vec<Bundle>, Failure> {
 ///
 /// # Errors
 /// A file cannot be read.
-pub fn read_each(folders: impl IntoIterator<Item = PathBuf>) -> Result<(Vec<Bundle>, Vec<Problem>), Failure> {
-    let (mut bundles, mut problems) = (Vec::new(), Vec::new());
+pub fn read_each(folders: impl IntoIterator<Item = PathBuf>) -> Result<(Shelf, Vec<Problem>), Failure> {
+    let (mut shelf, mut problems) = (Shelf::default(), Vec::new());
     for folder in folders {
         let path = folder.join(MANIFEST_FILE);
         let text = config::text(&path)?;
         match manifest::read(&path.display().to_string(), &text) {
-            Ok(located) => bundles.push(Bundle { folder, located }),
+            Ok(located) => shelf.put(folder, located),
             Err(found) => problems.extend(found),
         }
     }
-    Ok((bundles, problems))
+    Ok((shelf, problems))
 }
 
 /// The folder itself if it is a bundle, else those folders in it that are, by

@@ -15,7 +15,7 @@ use wharf_jetstream::connection::{Auth, Settings, Tls};
 use crate::cli::failure::Failure;
 use crate::codes::Code;
 
-pub use secrets::{handler_setting, need_secret, setting_variable};
+pub use secrets::{handler_value, need_secret, value_variable};
 
 /// Read when no other file is named and it exists.
 const PLACE_FILE: &str = "wharf.toml";

@@ -12,7 +12,7 @@ use wharf_core::record::{Block, Outbox, Record};
 
 use crate::attempt::{Tried, Trial};
 use crate::clock;
-use crate::entity::Known;
+use crate::entity::{Entity, Known};
 use crate::owner::Owner;
 use crate::work::Work;
 
@@ -31,8 +31,15 @@ pub enum Decision {
 }
 
 /// Decides over one attempt. `waiting` is the block of the hold just ended.
-pub fn decide(owner: &Owner, work: &Work, known: &Known, waiting: Option<&Block>, trial: &Trial) -> Decision {
-    let case = Case { owner, work, known, waiting };
+pub fn decide(
+    owner: &Owner,
+    entity: &Entity,
+    work: &Work,
+    known: &Known,
+    waiting: Option<&Block>,
+    trial: &Trial,
+) -> Decision {
+    let case = Case { owner, entity, work, known, waiting };
     match &trial.tried {
         Tried::Conflict => case.dead(case.conflict()),
         Tried::Ran(report) => case.judge(&report.calls, report.outcome.clone()),
@@ -41,6 +48,7 @@ pub fn decide(owner: &Owner, work: &Work, known: &Known, waiting: Option<&Block>
 
 struct Case<'a> {
     owner: &'a Owner,
+    entity: &'a Entity,
     work: &'a Work,
     known: &'a Known,
     waiting: Option<&'a Block>,
@@ -122,7 +130,7 @@ impl Case<'_> {
     }
 
     fn change<R>(&self, build: impl FnOnce(&Change<'_>) -> R) -> R {
-        self.owner.handler.change(self.work, build)
+        self.owner.handler.change(self.entity, self.work, build)
     }
 }
 

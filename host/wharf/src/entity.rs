@@ -5,6 +5,8 @@
 //! out of date loses and is read again, from the leader.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 
 use tokio::sync::{Mutex, MutexGuard};
 use wharf_core::outcome::HostFault;
@@ -22,11 +24,17 @@ pub struct Entity {
     /// Stands for the key in subjects.
     pub token: String,
     state: Mutex<State>,
+    /// Held while leftovers are finished: nobody admits an event meanwhile.
+    pub finishing: Mutex<()>,
+    /// Bytes of the record in memory, for the bound on all of them.
+    weight: AtomicUsize,
 }
 
 #[derive(Default)]
 struct State {
     known: Option<Known>,
+    /// What an earlier owner left of it has been finished.
+    finished: bool,
     /// A lost compare-and-set or silence: only the leader can be believed.
     distrust: bool,
 }
@@ -47,11 +55,11 @@ pub enum Write {
     Lost,
 }
 
-/// Whether a record came from the ledger just now.
+/// Whether what an earlier owner may have left undone is finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loaded {
-    Cached,
-    Fresh,
+pub enum Leftovers {
+    Finished,
+    Unknown,
 }
 
 impl Known {
@@ -72,17 +80,18 @@ impl Entity {
 
     /// An entity whose token is not its key's hash: a stray.
     pub fn with_token(key: &str, token: String) -> Self {
-        Self { key: key.to_owned(), token, state: Mutex::default() }
+        Self { key: key.to_owned(), token, state: Mutex::default(), finishing: Mutex::default(), weight: AtomicUsize::new(0) }
     }
 
     /// The record, from memory or from the ledger.
     ///
     /// # Errors
     /// [`Stopped`] while the broker does not answer and the lane has to end.
-    pub async fn load(&self, owner: &Owner) -> Result<(Known, Loaded), Stopped> {
+    pub async fn load(&self, owner: &Owner) -> Result<(Known, Leftovers), Stopped> {
         let mut state = self.state.lock().await;
         if let Some(known) = &state.known {
-            return Ok((known.clone(), Loaded::Cached));
+            let leftovers = if state.finished { Leftovers::Finished } else { Leftovers::Unknown };
+            return Ok((known.clone(), leftovers));
         }
         let known = loop {
             let ledger = &owner.handler.ledger;
@@ -95,8 +104,8 @@ impl Entity {
                 Err(fault) => owner.pause_before(&fault, FAULT_PAUSE_MS).await?,
             }
         };
-        *state = State { known: Some(known.clone()), distrust: false };
-        Ok((known, Loaded::Fresh))
+        *state = State { known: Some(known.clone()), finished: false, distrust: false };
+        Ok((known, Leftovers::Unknown))
     }
 
     /// Writes the next record over `known`.
@@ -122,6 +131,7 @@ impl Entity {
             match handler.ledger.commit(&self.token, known.revision, bytes.clone(), &options).await {
                 CommitResult::Committed { revision } => {
                     handler.metrics.commit(started.elapsed());
+                    self.weigh(bytes.len());
                     let known = Known { record: Some(Arc::new(next)), revision };
                     state.known = Some(known.clone());
                     return Ok(Write::Written(known));
@@ -136,9 +146,23 @@ impl Entity {
         }
     }
 
+    /// Bytes that its record takes in memory.
+    pub fn weight(&self) -> usize {
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    fn weigh(&self, bytes: usize) {
+        self.weight.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Nothing is left undone in the record that is in memory.
+    pub async fn finished(&self) {
+        self.state.lock().await.finished = true;
+    }
+
     /// Forgets the copy, so that the next load asks the leader.
     pub async fn distrust(&self) {
-        forget(&mut self.state.lock().await);
+        forget(&mut *self.state.lock().await);
     }
 
     async fn wait_out(
@@ -160,6 +184,7 @@ impl Entity {
         let fault = |e: record::Error| HostFault::record(e.to_string());
         let record = record::decode(&stored.bytes).map_err(fault)?;
         record.check_key(&self.key).map_err(fault)?;
+        self.weigh(stored.bytes.len());
         Ok(Known { record: Some(Arc::new(record)), revision: stored.revision })
     }
 }
@@ -168,7 +193,7 @@ impl Entity {
 const FAULT_PAUSE_MS: u64 = 250;
 
 fn forget(state: &mut State) {
-    *state = State { known: None, distrust: true };
+    *state = State { known: None, finished: false, distrust: true };
 }
 
 fn broker(error: &wharf_jetstream::error::Error) -> HostFault {

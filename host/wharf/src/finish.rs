@@ -8,7 +8,7 @@ use wharf_core::admit::Duplicate;
 use wharf_core::commit;
 use wharf_core::record::{Outbox, Record};
 
-use crate::entity::{Entity, Known, Loaded, Write};
+use crate::entity::{Entity, Known, Leftovers, Write};
 use crate::owner::Owner;
 use crate::work::{Place, Settlement, Stopped, Work};
 use crate::{outbox, park};
@@ -19,15 +19,26 @@ use crate::{outbox, park};
 /// [`Stopped`] when the lane has to end first.
 pub async fn load(owner: &Owner, entity: &Entity) -> Result<Known, Stopped> {
     loop {
-        let (known, loaded) = entity.load(owner).await?;
-        let Some(record) = known.record() else { return Ok(known) };
-        if loaded == Loaded::Cached || !commit::may_be_unpublished(record, owner.watermark()) {
+        let (known, leftovers) = entity.load(owner).await?;
+        if leftovers == Leftovers::Finished {
             return Ok(known);
         }
-        let Some(left) = &record.outbox else { return Ok(known) };
+        let _alone = entity.finishing.lock().await;
+        let (known, leftovers) = entity.load(owner).await?;
+        if leftovers == Leftovers::Unknown {
+            finish(owner, entity, &known).await?;
+        }
+    }
+}
+
+async fn finish(owner: &Owner, entity: &Entity, known: &Known) -> Result<(), Stopped> {
+    let unpublished = known.record().filter(|record| commit::may_be_unpublished(record, owner.watermark()));
+    if let Some(left) = unpublished.and_then(|record| record.outbox.as_ref()) {
         outbox::publish_again(owner, entity, left).await?;
         confirm(owner, entity).await?;
     }
+    entity.finished().await;
+    Ok(())
 }
 
 /// The record is written: everything in it now goes out, then the event is
@@ -35,15 +46,25 @@ pub async fn load(owner: &Owner, entity: &Entity) -> Result<Known, Stopped> {
 ///
 /// # Errors
 /// [`Stopped`] when the lane is cut off; the record still says what is owed.
-pub async fn committed(owner: &Owner, entity: &Entity, work: &Work, known: &Known) -> Result<Settlement, Stopped> {
-    let Some(record) = known.record() else { return Ok(Settlement::Committed) };
+pub async fn committed(
+    owner: &Owner,
+    entity: &Entity,
+    work: &Work,
+    before: &Known,
+    now: &Known,
+) -> Result<Settlement, Stopped> {
+    let Some(record) = now.record() else { return Ok(Settlement::Committed) };
     if let Some(out) = &record.outbox {
         outbox::publish(owner, entity, out).await?;
     }
-    arm(owner, entity, record).await?;
+    // A schedule that stands already needs no other; the sweep at a takeover
+    // makes up for one that a crash kept from being made.
+    if next_due(before) != next_due(now) {
+        arm(owner, entity, record).await?;
+    }
     confirm(owner, entity).await?;
     if let Place::Queue { .. } = work.place {
-        park::remove_resolved(owner, entity, work, known).await?;
+        park::remove_resolved(owner, entity, work, now).await?;
     }
     Ok(Settlement::Committed)
 }
@@ -68,7 +89,7 @@ pub async fn pass(owner: &Owner, entity: &Entity, work: &Work) -> Result<(), Sto
     loop {
         let known = load(owner, entity).await?;
         let Some(record) = known.record() else { return Ok(()) };
-        let next = owner.handler.change(work, |change| commit::passed(record, change));
+        let next = owner.handler.change(entity, work, |change| commit::passed(record, change));
         if let Write::Written(known) = entity.write(owner, &known, next).await? {
             return park::remove_resolved(owner, entity, work, &known).await;
         }
@@ -94,6 +115,10 @@ pub async fn emit_only(owner: &Owner, entity: &Entity, out: Option<Outbox>) -> R
 pub async fn arm(owner: &Owner, entity: &Entity, record: &Record) -> Result<(), Stopped> {
     let Some(timer) = record.next_timer() else { return Ok(()) };
     owner.handler.arm(owner, entity, timer.due_ms).await
+}
+
+fn next_due(known: &Known) -> Option<u64> {
+    known.record().and_then(Record::next_timer).map(|timer| timer.due_ms)
 }
 
 /// Nothing but the record tells that the outbox of a commit without a sequence

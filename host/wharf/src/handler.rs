@@ -19,7 +19,7 @@ use wharf_jetstream::ledger::Ledger;
 use wharf_jetstream::names::Lineage;
 use wharf_jetstream::parking::Parking;
 use wharf_jetstream::publisher::Publisher;
-use wharf_jetstream::timers::Timers;
+use wharf_jetstream::timers::{ArmResult, Timers};
 use wharf_telemetry::metrics::{AttemptResult, HandlerMetrics};
 
 use crate::clock;
@@ -89,9 +89,9 @@ impl Handler {
     }
 
     /// A change of the record that `work` makes.
-    pub fn change<R>(&self, work: &Work, build: impl FnOnce(&Change<'_>) -> R) -> R {
+    pub fn change<R>(&self, entity: &Entity, work: &Work, build: impl FnOnce(&Change<'_>) -> R) -> R {
         let change = Change {
-            stamp: stamp(&work.key),
+            stamp: stamp(&entity.key),
             facts: &work.facts(),
             dedup: &self.manifest.dedup,
             state: self.manifest.state.as_ref(),
@@ -112,9 +112,9 @@ impl Handler {
     pub async fn arm(&self, owner: &Owner, entity: &Entity, due_ms: u64) -> Result<(), Stopped> {
         let Some(timers) = &self.timers else { return Ok(()) };
         loop {
-            match timers.arm(owner.partition, &entity.token, &entity.key, due_ms).await {
-                Ok(()) => return Ok(()),
-                Err(error) => owner.pause_after(&HostFault::broker(format!("arm a timer: {error}")), 250).await?,
+            match timers.arm(owner.partition, &entity.key, due_ms).await {
+                ArmResult::Armed => return Ok(()),
+                other => owner.pause_after(&HostFault::broker(format!("arm a timer: {other:?}")), 250).await?,
             }
         }
     }

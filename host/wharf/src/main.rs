@@ -1,1 +1,31 @@
-fn main() {}
+//! The binary `wharf`: the host, and the commands around it.
+//!
+//! `pipeline.rs` is what it is all about: one event, one straight line.
+
+mod assemble;
+mod attempt;
+mod bundle;
+mod cli;
+mod clock;
+mod codes;
+mod config;
+mod decide;
+mod drain;
+mod entity;
+mod finish;
+mod handler;
+mod http;
+mod ordered;
+mod outbox;
+mod output;
+mod owner;
+mod park;
+mod pipeline;
+mod run;
+mod unordered;
+mod unpack;
+mod work;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -10,7 +10,7 @@ use wharf_core::commit;
 use wharf_core::outcome::HostFault;
 use wharf_core::record::{Emission, Outbox};
 use wharf_jetstream::catalog::lookup;
-use wharf_jetstream::codec::{self, Outgoing};
+use wharf_jetstream::codec::{self, EncodeError, Outgoing};
 use wharf_jetstream::publisher::PublishError;
 use wharf_telemetry::metrics::UnsettledState;
 
@@ -99,12 +99,11 @@ async fn already_stored(owner: &Owner, outbox: &Outbox, emission: &Emission) -> 
 }
 
 async fn publish_one(owner: &Owner, entity: &Entity, outbox: &Outbox, emission: &Emission) -> Result<(), Stopped> {
-    let (subject, headers, data) = codec::encode(&outgoing(owner, outbox, emission));
     let mut blocked = false;
     loop {
-        let sent = owner.handler.publisher.publish(subject.clone(), Some(headers.clone()), data.clone()).await;
-        match sent {
-            Ok(_) => {
+        let subject = &emission.subject;
+        match send(owner, outgoing(owner, outbox, emission)).await {
+            Ok(()) => {
                 if blocked {
                     unblock(owner, entity).await?;
                 }
@@ -117,6 +116,14 @@ async fn publish_one(owner: &Owner, entity: &Entity, outbox: &Outbox, emission: 
             Err(error) => owner.pause_after(&HostFault::broker(format!("publish to {subject}: {error}")), PAUSE_MS).await?,
         }
     }
+}
+
+async fn send(owner: &Owner, outgoing: Outgoing) -> Result<(), PublishError> {
+    // The check before the commit refuses what cannot be encoded; a record of
+    // another version may still hold it.
+    let refused = |error: EncodeError| PublishError::Other { code: 0, text: error.to_string() };
+    let message = codec::encode(outgoing).map_err(refused)?;
+    owner.handler.publisher.publish(message.subject, Some(message.headers), message.payload).await.map(|_| ())
 }
 
 /// Whether trying again cannot help until a person changes something.
@@ -168,11 +175,10 @@ fn outgoing(owner: &Owner, outbox: &Outbox, emission: &Emission) -> Outgoing {
         time_ms: outbox.committed_ms,
         content_type: emission.content_type.clone(),
         attributes: emission.attributes.iter().map(|a| (a.name.clone(), a.value.clone())).collect(),
-        correlation_id: flow.correlation_id,
+        correlation_id: Some(flow.correlation_id),
         causation_id: Some(flow.causation_id),
         hops: flow.hops,
         traceparent: flow.traceparent,
-        tracestate: flow.tracestate,
         data: bytes::Bytes::from(emission.data.clone()),
     }
 }

@@ -56,6 +56,9 @@ pub async fn dead(
     };
     write(owner, entity, work, known, entry).await?;
     owner.handler.metrics.add_stored(UnsettledState::Dead, 1);
+    if let Place::Queue { .. } = work.place {
+        owner.handler.metrics.add_stored(UnsettledState::Queued, -1);
+    }
     if let Some(record) = known.record() {
         finish::arm(owner, entity, record).await?;
     }
@@ -172,7 +175,7 @@ pub async fn undecodable(owner: &Owner, entity: &Entity, work: &Work, why: &Unde
     let on_dead = owner.handler.manifest.on_dead;
     loop {
         let known = finish::load(owner, entity).await?;
-        let next = owner.handler.change(work, |change| commit::dead(known.record(), change, on_dead, &death));
+        let next = owner.handler.change(entity, work, |change| commit::dead(known.record(), change, on_dead, &death));
         if let Write::Written(known) = entity.write(owner, &known, next).await? {
             return dead(owner, entity, work, &known, &death).await;
         }

@@ -44,9 +44,9 @@ pub async fn process(owner: &Owner, entity: &Entity, work: &Work) -> Result<Sett
             Some(trial) if trial.holds_for(&known) => trial,
             _ => attempt::run(owner, work, &known, waiting.as_ref()).await?,
         };
-        match decide(owner, work, &known, waiting.as_ref(), &trial) {
+        match decide(owner, entity, work, &known, waiting.as_ref(), &trial) {
             Decision::Commit(next) => match entity.write(owner, &known, next).await? {
-                Write::Written(known) => return finish::committed(owner, entity, work, &known).await,
+                Write::Written(now) => return finish::committed(owner, entity, work, &known, &now).await,
                 Write::Lost => tried = Some(trial),
             },
             Decision::EmitOnly(outbox) => return finish::emit_only(owner, entity, outbox).await,

@@ -1,15 +1,15 @@
 //! From a delivery to work: decode, find the entity.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use wharf_core::entry::Entry;
 use wharf_core::event::{Event, Position, Undecodable};
 use wharf_core::ids;
-use wharf_core::manifest::Ordering;
 use wharf_core::route::{Route, route};
 use wharf_jetstream::codec;
-use wharf_jetstream::pull::{Delivery, Origin};
+use wharf_jetstream::pull::{Delivery, Headers, Origin};
 
 use crate::handler::Handler;
 use crate::work::{Gauge, Place, Work};
@@ -34,7 +34,7 @@ pub fn unpack(handler: &Handler, delivery: Delivery, place: Place, first_seen: b
         received: Instant::now(),
         gauge: Gauge::new(&handler.metrics),
     };
-    match codec::decode(&delivery) {
+    match codec::decode(&delivery, &codec::Limits::default()) {
         Err(why) => Unpacked::Stray(work(anonymous(&delivery), String::new()), why),
         Ok(event) => match route(&handler.manifest, &event) {
             Route::Run { key, .. } => Unpacked::Work(work(event, key)),
@@ -51,21 +51,21 @@ pub fn queued(handler: &Handler, entry: &Entry) -> Unpacked {
     let origin = Origin { stream: entry.stream.clone(), created_ns: entry.created_ns };
     let place = Place::Queue { stream: entry.stream.clone(), created_ns: entry.created_ns };
     let position = Position { sequence: entry.sequence, stored_ns: entry.stored_ns };
-    let delivery = Delivery::parked(origin, position, entry.subject.clone(), entry.header_block.clone(), entry.data.clone());
+    let delivery = Delivery {
+        origin: Arc::new(origin),
+        position,
+        subject: entry.subject.clone(),
+        headers: Headers::raw(entry.header_block.clone()),
+        payload: entry.data.clone(),
+        delivered: 1,
+        pending: 0,
+        token: None,
+    };
     let keyed = |work: Work| Work { key: entry.key.clone(), ..work };
     match unpack(handler, delivery, place, false) {
         Unpacked::Work(work) => Unpacked::Work(keyed(work)),
         Unpacked::Ignored(work) => Unpacked::Ignored(keyed(work)),
         Unpacked::Stray(work, why) => Unpacked::Stray(keyed(work), why),
-    }
-}
-
-/// The entity of an event: its key's, or the event itself where events have no
-/// order.
-pub fn entity_key(handler: &Handler, work: &Work) -> String {
-    match handler.manifest.ordering {
-        Ordering::Key => work.key.clone(),
-        Ordering::None => ids::event_entity(&work.event.source, &work.event.id),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::manifest::Manifest;
 use crate::names::Known;
-use crate::variant::{Form, attribute};
+use crate::variant::{Form, attribute, each};
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::{Attribute, Data, DataEnum, DeriveInput, LitStr, Variant, spanned::Spanned};
@@ -47,14 +47,15 @@ pub fn derive(input: DeriveInput, manifest: &Manifest) -> syn::Result<TokenStrea
 
 /// The match arms for the types and for the data of an enum's variants.
 fn variants(data: &DataEnum, manifest: &Manifest) -> syn::Result<(TokenStream, TokenStream)> {
-    let mut types = Vec::new();
-    let mut bytes = Vec::new();
-    for variant in &data.variants {
+    let arms = each(data.variants.iter().map(|variant| {
         let event_type = event_type(&variant.attrs, variant.ident.span(), manifest)?;
         let name = &variant.ident;
-        types.push(quote!(Self::#name { .. } => #event_type,));
-        bytes.push(encoded(variant)?);
-    }
+        Ok((
+            quote!(Self::#name { .. } => #event_type,),
+            encoded(variant)?,
+        ))
+    }))?;
+    let (types, bytes): (Vec<_>, Vec<_>) = arms.into_iter().unzip();
     Ok((quote!(#(#types)*), quote!(#(#bytes)*)))
 }
 

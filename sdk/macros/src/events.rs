@@ -2,7 +2,7 @@
 
 use crate::manifest::Manifest;
 use crate::names::{Known, check_timer};
-use crate::variant::{Form, attribute, unique};
+use crate::variant::{Form, attribute, each, unique};
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Data, DeriveInput, LitStr, Variant, spanned::Spanned};
@@ -24,13 +24,12 @@ pub fn derive(input: DeriveInput, manifest: &Manifest) -> syn::Result<TokenStrea
         ));
     }
     let mut seen = Vec::new();
-    let mut arms = Vec::new();
-    for variant in &data.variants {
+    let arms = each(data.variants.iter().map(|variant| {
         let event_type = event_type(variant, manifest)?;
         unique(&mut seen, event_type.clone(), variant.span())?;
         let decoded = decoded(variant)?;
-        arms.push(quote!(#event_type => #decoded,));
-    }
+        Ok(quote!(#event_type => #decoded,))
+    }))?;
     every_timer_arrives(&input, &seen, manifest)?;
     let name = &input.ident;
     let watch = manifest.watch();

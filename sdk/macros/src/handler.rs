@@ -153,21 +153,28 @@ fn state_type(argument: &Type) -> syn::Result<&Type> {
     })
 }
 
-/// The manifest gives this handler entities that can have state.
+/// The manifest gives this handler entities, and lets them have state.
 fn state_is_possible(state: &Type, manifest: &Manifest) -> syn::Result<()> {
-    let why = if manifest.text("ordering") == Some("none") {
-        "`ordering = \"none\"` makes every event its own entity"
+    let (why, remedy) = if manifest.text("ordering") == Some("none") {
+        (
+            "`ordering = \"none\"` makes every event its own entity",
+            "change the manifest",
+        )
     } else if !manifest.has_key_rule() {
-        "no `[[on]]` has a `key`, so there is no entity"
+        (
+            "no `[[on]]` has a `key`, so there is no entity",
+            "give it one",
+        )
+    } else if !manifest.has("state") {
+        ("there is no `[state]`", "add `[state]` with `version = 1`")
     } else {
         return Ok(());
     };
-    Err(syn::Error::new(
-        state.span(),
-        format!(
-            "this handler cannot have state: in handler.toml {why}\nto fix it, leave the third argument out, or change the manifest"
-        ),
-    ))
+    let message = format!(
+        "this handler cannot have state: in handler.toml {why}\n\
+         to fix it, leave the third argument out, or {remedy}"
+    );
+    Err(syn::Error::new(state.span(), message))
 }
 
 fn wrong(at: &impl quote::ToTokens, what: &str) -> syn::Error {

@@ -58,6 +58,11 @@ impl Manifest {
         self.table.get(table)?.get(name)
     }
 
+    /// Whether a top-level key or table is there.
+    pub fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     /// The text of a top-level key.
     pub fn text(&self, key: &str) -> Option<&str> {
         self.table.get(key)?.as_str()
@@ -104,7 +109,10 @@ fn above_the_source() -> Option<PathBuf> {
     let source = std::path::absolute(source).ok()?;
     let home = crate_folder().filter(|home| source.starts_with(home));
     let outside = home.as_deref().and_then(Path::parent);
-    let mut folders = source.ancestors().skip(1).take_while(|folder| Some(*folder) != outside);
+    let mut folders = source
+        .ancestors()
+        .skip(1)
+        .take_while(|folder| Some(*folder) != outside);
     folders.find_map(manifest_in)
 }
 

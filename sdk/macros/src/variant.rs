@@ -51,6 +51,20 @@ pub fn attribute(attributes: &[Attribute], name: &str) -> syn::Result<Option<Lit
     })
 }
 
+/// What is made of every variant; or all errors together, not only the first.
+pub fn each<T>(variants: impl IntoIterator<Item = syn::Result<T>>) -> syn::Result<Vec<T>> {
+    let mut made = Vec::new();
+    let mut errors: Option<syn::Error> = None;
+    for result in variants {
+        match (result, &mut errors) {
+            (Ok(value), _) => made.push(value),
+            (Err(error), Some(errors)) => errors.combine(error),
+            (Err(error), None) => errors = Some(error),
+        }
+    }
+    errors.map_or(Ok(made), Err)
+}
+
 /// Refuses a name that was seen before.
 pub fn unique(seen: &mut Vec<String>, name: String, span: Span) -> syn::Result<()> {
     if seen.contains(&name) {

@@ -18,7 +18,10 @@ mod bindings {
         generate_all,
     });
 
-    #[allow(unused_imports, reason = "outside of a component there is nobody to export to")]
+    #[allow(
+        unused_imports,
+        reason = "outside of a component there is nobody to export to"
+    )]
     pub use export as export_component;
 }
 

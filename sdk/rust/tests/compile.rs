@@ -6,4 +6,5 @@ fn a_mistake_is_a_compile_error_that_names_the_remedy() {
     cases.pass("tests/ui/right.rs");
     cases.compile_fail("tests/ui/wrong_*.rs");
     cases.compile_fail("tests/ui/stateless/wrong_*.rs");
+    cases.compile_fail("tests/ui/undeclared/wrong_*.rs");
 }

@@ -8,11 +8,19 @@ use wharf::Failure;
 use wharf::testing::{bytes, event};
 
 fn reserved(order: &str, qty: u64) -> (String, String, serde_json::Value) {
-    ("order.stock-reserved".into(), order.into(), json!({"sku": "SKU-1", "qty": qty}))
+    (
+        "order.stock-reserved".into(),
+        order.into(),
+        json!({"sku": "SKU-1", "qty": qty}),
+    )
 }
 
 fn refused(order: &str, reason: &str) -> (String, String, serde_json::Value) {
-    ("order.stock-refused".into(), order.into(), json!({"sku": "SKU-1", "reason": reason}))
+    (
+        "order.stock-refused".into(),
+        order.into(),
+        json!({"sku": "SKU-1", "reason": reason}),
+    )
 }
 
 #[test]
@@ -26,14 +34,20 @@ fn pieces_that_are_there_are_reserved_and_the_order_is_told() {
 fn the_last_piece_is_reserved_once() {
     let mut sku = stocked(1);
     assert_eq!(answer(&mut sku, reserve("ORD-1", 1)), reserved("ORD-1", 1));
-    assert_eq!(answer(&mut sku, reserve("ORD-2", 1)), refused("ORD-2", "out-of-stock"));
+    assert_eq!(
+        answer(&mut sku, reserve("ORD-2", 1)),
+        refused("ORD-2", "out-of-stock")
+    );
     assert_eq!(pieces(&sku), (0, 1, 0));
 }
 
 #[test]
 fn a_sku_that_was_never_stocked_refuses() {
     let mut sku = empty();
-    assert_eq!(answer(&mut sku, reserve("ORD-1", 1)), refused("ORD-1", "out-of-stock"));
+    assert_eq!(
+        answer(&mut sku, reserve("ORD-1", 1)),
+        refused("ORD-1", "out-of-stock")
+    );
 }
 
 #[test]
@@ -42,16 +56,27 @@ fn a_repeated_reserve_gets_the_same_answer_and_no_more_pieces() {
     for _ in 0..3 {
         assert_eq!(answer(&mut sku, reserve("ORD-1", 2)), reserved("ORD-1", 2));
     }
-    assert_eq!(answer(&mut sku, reserve("ORD-1", 4)), reserved("ORD-1", 2), "another number is no new request");
+    assert_eq!(
+        answer(&mut sku, reserve("ORD-1", 4)),
+        reserved("ORD-1", 2),
+        "another number is no new request"
+    );
     assert_eq!(pieces(&sku), (3, 2, 0));
 }
 
 #[test]
 fn a_refused_order_stays_refused_when_pieces_arrive() {
     let mut sku = stocked(1);
-    assert_eq!(answer(&mut sku, reserve("ORD-1", 2)), refused("ORD-1", "out-of-stock"));
-    sku.when(event("inventory.stocked", &json!({"qty": 10}))).ok();
-    assert_eq!(answer(&mut sku, reserve("ORD-1", 2)), refused("ORD-1", "out-of-stock"));
+    assert_eq!(
+        answer(&mut sku, reserve("ORD-1", 2)),
+        refused("ORD-1", "out-of-stock")
+    );
+    sku.when(event("inventory.stocked", &json!({"qty": 10})))
+        .ok();
+    assert_eq!(
+        answer(&mut sku, reserve("ORD-1", 2)),
+        refused("ORD-1", "out-of-stock")
+    );
     assert_eq!(pieces(&sku), (11, 0, 0));
 }
 
@@ -68,7 +93,10 @@ fn a_release_that_comes_before_its_reserve_leaves_a_tombstone() {
     let mut sku = stocked(2);
     sku.when(release("ORD-1")).ok();
     assert_eq!(stock(&sku).ended["ORD-1"].how, End::Released);
-    assert_eq!(answer(&mut sku, reserve("ORD-1", 1)), refused("ORD-1", "released"));
+    assert_eq!(
+        answer(&mut sku, reserve("ORD-1", 1)),
+        refused("ORD-1", "released")
+    );
     assert_eq!(pieces(&sku), (2, 0, 0));
 }
 
@@ -105,18 +133,30 @@ fn a_commit_of_what_was_released_changes_nothing_and_is_logged_as_an_error() {
 #[test]
 fn a_reserve_of_nothing_is_refused() {
     let mut sku = stocked(5);
-    assert_eq!(answer(&mut sku, reserve("ORD-1", 0)), refused("ORD-1", "bad-quantity"));
+    assert_eq!(
+        answer(&mut sku, reserve("ORD-1", 0)),
+        refused("ORD-1", "bad-quantity")
+    );
 }
 
 #[test]
 fn what_cannot_be_read_is_rejected_and_what_cannot_be_counted_too() {
     let mut sku = stocked(5);
-    for data in [&b"{\"order\":\"ORD-1\",\"qty\":-1}"[..], b"{\"qty\":1}", b"", b"\xff"] {
+    for data in [
+        &b"{\"order\":\"ORD-1\",\"qty\":-1}"[..],
+        b"{\"qty\":1}",
+        b"",
+        b"\xff",
+    ] {
         let then = sku.when(bytes("inventory.reserve", data));
-        assert!(matches!(then.failure(), Some(Failure::Reject(problem)) if problem.code == "bad-data"));
+        assert!(
+            matches!(then.failure(), Some(Failure::Reject(problem)) if problem.code == "bad-data")
+        );
     }
     let then = sku.when(event("inventory.stocked", &json!({"qty": i64::MAX})));
-    assert!(matches!(then.failure(), Some(Failure::Reject(problem)) if problem.code == "too-much-stock"));
+    assert!(
+        matches!(then.failure(), Some(Failure::Reject(problem)) if problem.code == "too-much-stock")
+    );
     assert_eq!(pieces(&sku), (5, 0, 0));
 }
 

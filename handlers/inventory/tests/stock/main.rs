@@ -11,13 +11,18 @@ use wharf::testing::{Bounds, Delivery, Entity, event};
 const SKU: &str = "SKU-1";
 
 fn empty() -> Entity<inventory> {
-    Entity::new(SKU).bounds(Bounds { state_bytes: 512 * 1024, ..Bounds::default() })
+    Entity::new(SKU).bounds(Bounds {
+        state_bytes: 512 * 1024,
+        ..Bounds::default()
+    })
 }
 
 /// A SKU with this many pieces on hand.
 fn stocked(qty: u64) -> Entity<inventory> {
     let mut entity = empty();
-    entity.when(event("inventory.stocked", &json!({"qty": qty}))).ok();
+    entity
+        .when(event("inventory.stocked", &json!({"qty": qty})))
+        .ok();
     entity
 }
 
@@ -47,7 +52,13 @@ fn pieces(entity: &Entity<inventory>) -> (u64, u64, u64) {
 #[track_caller]
 fn answer(entity: &mut Entity<inventory>, request: Delivery) -> (String, String, Value) {
     let then = entity.when(request).ok();
-    let [emission] = then.emitted() else { panic!("{} answers", then.emitted().len()) };
+    let [emission] = then.emitted() else {
+        panic!("{} answers", then.emitted().len())
+    };
     let data = serde_json::from_slice(&emission.data).expect("an answer is JSON");
-    (emission.event_type.clone(), emission.key.clone().expect("an answer is addressed"), data)
+    (
+        emission.event_type.clone(),
+        emission.key.clone().expect("an answer is addressed"),
+        data,
+    )
 }

@@ -46,14 +46,24 @@ fn a_release_ends_the_same_in_every_order() {
 #[test]
 fn two_orders_and_a_delivery_never_sell_more_than_there_is() {
     let stocked = event("inventory.stocked", &json!({"qty": 3}));
-    let requests = [stocked, reserve("A", 2), commit("A"), reserve("B", 2), release("B"), reserve("B", 2)];
+    let requests = [
+        stocked,
+        reserve("A", 2),
+        commit("A"),
+        reserve("B", 2),
+        release("B"),
+        reserve("B", 2),
+    ];
     for order in permutations(&requests) {
         let (sku, answers) = run(empty(), &order);
         let (on_hand, reserved, sold) = pieces(&sku);
         assert_eq!(on_hand + reserved + sold, 3);
         assert_eq!(reserved, 0, "each order ended");
         assert_eq!(sold == 2, answers["A"] == ["order.stock-reserved"]);
-        assert!(answers["A"].len() == 1, "one answer an order, however often: {answers:?}");
+        assert!(
+            answers["A"].len() == 1,
+            "one answer an order, however often: {answers:?}"
+        );
     }
 }
 
@@ -67,7 +77,11 @@ fn shuffled_and_repeated_requests_of_many_orders_conserve_the_stock() {
         let mut requests = Vec::new();
         for n in 0..orders {
             let order = format!("ORD-{n}");
-            let end = if random.percent(50) { commit(&order) } else { release(&order) };
+            let end = if random.percent(50) {
+                commit(&order)
+            } else {
+                release(&order)
+            };
             for request in [reserve(&order, 1 + random.below(4) as u64), end] {
                 requests.extend(vec![request; 1 + random.below(3)]);
             }
@@ -82,6 +96,10 @@ fn shuffled_and_repeated_requests_of_many_orders_conserve_the_stock() {
         let (_, reserved, sold) = pieces(&sku);
         assert_eq!(reserved, 0, "seed {seed}: every order ended");
         let again = run(sku, &requests).0;
-        assert_eq!(pieces(&again).2, sold, "seed {seed}: the same once more sells nothing");
+        assert_eq!(
+            pieces(&again).2,
+            sold,
+            "seed {seed}: the same once more sells nothing"
+        );
     }
 }

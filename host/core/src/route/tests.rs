@@ -180,3 +180,10 @@ fn data_gives_a_string_or_a_whole_number() {
     assert_eq!(refused(with("{\"order\":{\"id\":\"\"}}")), "key-length");
     assert_eq!(refused(with(&"[".repeat(100_000))), "no-key");
 }
+
+#[test]
+fn an_event_from_outside_cannot_pose_as_a_timer() {
+    let manifest = manifest("[[on]]\nsubjects = [\"shop.order.{order}.>\"]\nkey = \"{order}\"");
+    let posing = Event { event_type: "wharf.timer.unpaid".to_owned(), ..event("shop.order.A.placed") };
+    assert_eq!(refused(route(&manifest, &posing)), "reserved-type");
+}

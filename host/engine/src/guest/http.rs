@@ -43,10 +43,14 @@ impl Context {
         let denied = |reason: String| CallError::Denied(reason);
         let Some(policy) = self.settings.needs.get(need) else {
             let name = text::head(need, NAME_BYTES_MAX);
-            return Err(denied(format!("the manifest names no need `{name}`: add [needs.{name}]")));
+            return Err(denied(format!(
+                "the manifest names no need `{name}`: add [needs.{name}]"
+            )));
         };
         let Some(subject) = &self.scene.subject else {
-            return Err(denied("calls are made only while an event is handled".to_owned()));
+            return Err(denied(
+                "calls are made only while an event is handled".to_owned(),
+            ));
         };
         let reserved = Reserved {
             auth: self.settings.outbound.auth_header(need),
@@ -108,7 +112,11 @@ impl Context {
         terms: Terms,
     ) -> Result<Response, CallError> {
         let began = Instant::now();
-        let same = (need.clone(), checked.method.as_str().to_owned(), checked.path.clone());
+        let same = (
+            need.clone(),
+            checked.method.as_str().to_owned(),
+            checked.path.clone(),
+        );
         let at = self.scene.calls.len();
         self.scene.calls.push(Call {
             need: need.clone(),
@@ -148,7 +156,11 @@ impl Context {
             }
             Err(NoAnswer::NotSent(_)) => (CallResult::NotSent, None),
             Err(NoAnswer::Unknown(_)) => (CallResult::UnknownOutcome, None),
-            Err(NoAnswer::TooLarge { status, retry_after, .. }) => {
+            Err(NoAnswer::TooLarge {
+                status,
+                retry_after,
+                ..
+            }) => {
                 let status = status.as_u16();
                 let result = match fails(status) {
                     true => CallResult::FailureStatus(status),
@@ -160,14 +172,16 @@ impl Context {
     }
 
     fn tell(&self, need: &str, result: CallResult, took: Duration) {
-        let Some(subject) = &self.scene.subject else { return };
+        let Some(subject) = &self.scene.subject else {
+            return;
+        };
         tracing::debug!(
             target: "need",
             handler = &*self.settings.handler,
             need,
             event_id = subject.event.id,
             key = subject.event.key,
-            trace_id = trace::trace_id(subject.traceparent.as_deref().unwrap_or("")),
+            trace_id = trace::trace_id(subject.traceparent.as_deref()),
             result = ?result,
             took_ms = millis(took),
             "called",
@@ -201,7 +215,10 @@ fn response(answer: Answer) -> Response {
 /// Values that are not UTF-8 keep what of them is.
 fn header_list(headers: &HeaderMap) -> Vec<(String, String)> {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), text(value)))
+        .collect()
 }
 
 fn call_error(error: NoAnswer) -> CallError {

@@ -47,7 +47,11 @@ impl tracing::Subscriber for Lines {
     fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
     fn event(&self, event: &tracing::Event<'_>) {
-        let mut text = Text(format!("{} {} ", event.metadata().target(), event.metadata().level()));
+        let mut text = Text(format!(
+            "{} {} ",
+            event.metadata().target(),
+            event.metadata().level()
+        ));
         event.record(&mut text);
         self.0.lock().expect("no panic while locked").push(text.0);
     }
@@ -61,7 +65,7 @@ fn lines(budget: u64, speak: impl FnOnce(&mut Journal)) -> (Vec<String>, u64) {
         handler: "order".into(),
         version: "abcd".into(),
         event: event(),
-        trace_id: "4bf9".into(),
+        traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
     };
     let heard = Lines::default();
     let cut = tracing::subscriber::with_default(heard.clone(), || {
@@ -76,9 +80,11 @@ fn lines(budget: u64, speak: impl FnOnce(&mut Journal)) -> (Vec<String>, u64) {
 #[test]
 fn a_line_carries_the_keys_of_its_attempt() {
     let fields = [("order".to_owned(), "a\"b\n".to_owned())];
-    let (lines, cut) = lines(1000, |journal| journal.write(Level::Warn, "hi\x1b[2J", &fields));
+    let (lines, cut) = lines(1000, |journal| {
+        journal.write(Level::Warn, "hi\x1b[2J", &fields)
+    });
     assert_eq!(cut, 0);
-    let expected = r#"guest WARN message=hi[2J handler="order" version="abcd" event_id="evt-1" key="K-1" trace_id="4bf9" fields={"order":"a\"b "} "#;
+    let expected = r#"guest WARN message=hi[2J handler="order" version="abcd" event_id="evt-1" key="K-1" trace_id="4bf92f3577b34da6a3ce929d0e0e4736" fields={"order":"a\"b "} "#;
     assert_eq!(lines, [expected]);
 }
 
@@ -93,7 +99,10 @@ fn what_goes_beyond_the_budget_is_cut_counted_and_said_once() {
     assert_eq!(cut, 32 + 4 + 32 + 5 + 9);
     assert_eq!(lines.len(), 3, "{lines:?}");
     assert!(lines[1].contains("message=ab "), "{lines:?}");
-    assert!(lines[2].contains("82 bytes of log lines were cut"), "{lines:?}");
+    assert!(
+        lines[2].contains("82 bytes of log lines were cut"),
+        "{lines:?}"
+    );
 }
 
 #[test]
@@ -103,7 +112,10 @@ fn pieces_of_stdout_become_whole_lines() {
         journal.print(Source::Stdout, b"line\nanother");
         journal.print(Source::Stderr, b"between\n");
     });
-    let messages: Vec<_> = lines.iter().map(|line| line.split(" handler").next()).collect();
+    let messages: Vec<_> = lines
+        .iter()
+        .map(|line| line.split(" handler").next())
+        .collect();
     assert_eq!(
         messages,
         [

@@ -115,9 +115,7 @@ impl LoadError {
             Self::ImportShape { .. } | Self::ExportShape { .. } => {
                 "Build against the WIT of this host's version, from `wit/`."
             }
-            Self::MissingExport { .. } => {
-                "Build for the world `service` of `wharf:handler`."
-            }
+            Self::MissingExport { .. } => "Build for the world `service` of `wharf:handler`.",
             Self::MemoryLimit { .. } => {
                 "Lower `limits.memory` in handler.toml, or raise the host's bound."
             }

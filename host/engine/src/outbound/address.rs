@@ -17,7 +17,9 @@ impl Address {
     ///
     /// Why it cannot be an address, for people.
     pub(super) fn parse(url: &str) -> Result<Self, String> {
-        let uri: Uri = url.parse().map_err(|error| format!("{url:?} is not a URL: {error}"))?;
+        let uri: Uri = url
+            .parse()
+            .map_err(|error| format!("{url:?} is not a URL: {error}"))?;
         let parts = uri.into_parts();
         let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
             return Err(format!("{url:?} is not a URL with scheme and host"));
@@ -32,8 +34,15 @@ impl Address {
         if path.is_some_and(|path| path.query().is_some()) {
             return Err(format!("{url:?} has a query; only a path can be a base"));
         }
-        let base = path.map_or("", |path| path.path()).trim_end_matches('/').to_owned();
-        Ok(Self { scheme, authority, base })
+        let base = path
+            .map_or("", |path| path.path())
+            .trim_end_matches('/')
+            .to_owned();
+        Ok(Self {
+            scheme,
+            authority,
+            base,
+        })
     }
 
     pub(super) fn is_https(&self) -> bool {
@@ -68,7 +77,14 @@ mod tests {
 
     #[test]
     fn what_is_no_base_is_refused() {
-        for url in ["h/v2", "/v2", "mailto:x", "http://user:pw@h/", "http://h/?q", "ws://h"] {
+        for url in [
+            "h/v2",
+            "/v2",
+            "mailto:x",
+            "http://user:pw@h/",
+            "http://h/?q",
+            "ws://h",
+        ] {
             assert!(Address::parse(url).is_err(), "{url}");
         }
     }

@@ -28,7 +28,10 @@ pub(super) struct Passage(Arc<Gate>);
 
 impl Gate {
     pub(super) fn new(max: u32) -> Self {
-        Self { in_flight: AtomicU32::new(0), max }
+        Self {
+            in_flight: AtomicU32::new(0),
+            max,
+        }
     }
 
     /// Asks for a slot; never waits.
@@ -37,9 +40,11 @@ impl Gate {
     ///
     /// Why the call may not begin.
     pub(super) fn enter(self: &Arc<Self>) -> Result<Passage, Closed> {
-        let taken = self.in_flight.fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
-            (now < self.max).then_some(now + 1)
-        });
+        let taken = self
+            .in_flight
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
+                (now < self.max).then_some(now + 1)
+            });
         match taken {
             Ok(_) => Ok(Passage(Arc::clone(self))),
             Err(_) => Err(Closed::NoSlot { max: self.max }),

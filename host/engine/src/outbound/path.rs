@@ -31,7 +31,10 @@ pub(super) fn check(path: &str) -> Result<(), &'static str> {
 
 fn is_allowed(byte: u8) -> bool {
     matches!(byte, b'!'..=b'~')
-        && !matches!(byte, b'#' | b'\\' | b'"' | b'<' | b'>' | b'`' | b'{' | b'}' | b'|' | b'^')
+        && !matches!(
+            byte,
+            b'#' | b'\\' | b'"' | b'<' | b'>' | b'`' | b'{' | b'}' | b'|' | b'^'
+        )
 }
 
 fn escapes_are_whole(path: &[u8]) -> bool {

@@ -1,11 +1,11 @@
 //! What a guest may ask of a need: checked before anything is sent.
 
 use bytes::Bytes;
+use http::Method;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
-use http::Method;
 
 use super::path;
 use crate::bindings::http as wit;
@@ -15,10 +15,23 @@ const HEADER_BYTES_MAX: usize = 64 << 10;
 const KEY_BYTES_MAX: usize = 256;
 
 /// The host's own, or such that they change how the request is framed.
-const HOST_OWNED: [HeaderName; 8] =
-    [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, UPGRADE, TE, TRAILER, EXPECT];
-const HOST_OWNED_TEXT: [&str; 5] =
-    ["traceparent", "tracestate", "keep-alive", "proxy-authorization", "proxy-connection"];
+const HOST_OWNED: [HeaderName; 8] = [
+    HOST,
+    CONTENT_LENGTH,
+    TRANSFER_ENCODING,
+    CONNECTION,
+    UPGRADE,
+    TE,
+    TRAILER,
+    EXPECT,
+];
+const HOST_OWNED_TEXT: [&str; 5] = [
+    "traceparent",
+    "tracestate",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+];
 
 /// A request whose every part can be sent.
 #[derive(Debug)]
@@ -73,13 +86,20 @@ pub(crate) fn check(
 ) -> Result<Checked, Invalid> {
     if request.body.len() as u64 > body_bytes_max {
         let bytes = request.body.len();
-        return Err(Invalid::BodyTooLarge { bytes, max: body_bytes_max });
+        return Err(Invalid::BodyTooLarge {
+            bytes,
+            max: body_bytes_max,
+        });
     }
     path::check(&request.path).map_err(Invalid::Path)?;
     Ok(Checked {
         method: check_method(&request.method)?,
         headers: check_headers(&request.headers, reserved)?,
-        idempotency_key: request.idempotency_key.as_deref().map(check_key).transpose()?,
+        idempotency_key: request
+            .idempotency_key
+            .as_deref()
+            .map(check_key)
+            .transpose()?,
         path: request.path,
         body: Bytes::from(request.body),
         timeout_ms: request.timeout_ms,
@@ -102,19 +122,19 @@ fn check_method(method: &str) -> Result<Method, Invalid> {
     Ok(parsed)
 }
 
-fn check_headers(
-    given: &[(String, String)],
-    reserved: Reserved<'_>,
-) -> Result<HeaderMap, Invalid> {
-    let bytes: usize = given.iter().map(|(name, value)| name.len() + value.len()).sum();
+fn check_headers(given: &[(String, String)], reserved: Reserved<'_>) -> Result<HeaderMap, Invalid> {
+    let bytes: usize = given
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
     if given.len() > HEADERS_MAX || bytes > HEADER_BYTES_MAX {
         return Err(Invalid::TooManyHeaders);
     }
     let mut headers = HeaderMap::with_capacity(given.len() + 4);
     for (name, value) in given {
         let shown = || name.chars().take(64).collect();
-        let parsed =
-            HeaderName::from_lowercase(name.as_bytes()).map_err(|_| Invalid::HeaderName(shown()))?;
+        let parsed = HeaderName::from_lowercase(name.as_bytes())
+            .map_err(|_| Invalid::HeaderName(shown()))?;
         if reserved.holds(&parsed) {
             return Err(Invalid::HostOwned(shown()));
         }
@@ -158,7 +178,10 @@ mod tests {
 
     fn check_with(change: impl FnOnce(&mut wit::Request)) -> Result<Checked, Invalid> {
         let auth = HeaderName::from_static("x-api-key");
-        let reserved = Reserved { auth: Some(&auth), idempotency: Some("idempotency-key") };
+        let reserved = Reserved {
+            auth: Some(&auth),
+            idempotency: Some("idempotency-key"),
+        };
         let mut changed = request();
         change(&mut changed);
         check(changed, reserved, 10)
@@ -174,15 +197,31 @@ mod tests {
         let checked = check_with(|request| request.headers.push(("a".into(), "b".into())))
             .expect("well formed");
         assert_eq!(checked.headers.len(), 2);
-        assert_eq!(checked.idempotency_key, Some(HeaderValue::from_static("abc-charge")));
+        assert_eq!(
+            checked.idempotency_key,
+            Some(HeaderValue::from_static("abc-charge"))
+        );
     }
 
     #[test]
     fn what_only_the_host_sets_is_invalid() {
-        for name in ["host", "content-length", "traceparent", "x-api-key", "idempotency-key"] {
+        for name in [
+            "host",
+            "content-length",
+            "traceparent",
+            "x-api-key",
+            "idempotency-key",
+        ] {
             assert_eq!(header(name, "x"), Invalid::HostOwned(name.into()));
         }
-        for name in ["transfer-encoding", "connection", "upgrade", "te", "expect", "tracestate"] {
+        for name in [
+            "transfer-encoding",
+            "connection",
+            "upgrade",
+            "te",
+            "expect",
+            "tracestate",
+        ] {
             assert_eq!(header(name, "x"), Invalid::HostOwned(name.into()));
         }
     }
@@ -191,7 +230,10 @@ mod tests {
     fn malformed_parts_are_invalid_each_by_its_name() {
         assert_eq!(header("Upper", "x"), Invalid::HeaderName("Upper".into()));
         assert_eq!(header("a b", "x"), Invalid::HeaderName("a b".into()));
-        assert_eq!(header("a", "x\r\nhost: y"), Invalid::HeaderValue("a".into()));
+        assert_eq!(
+            header("a", "x\r\nhost: y"),
+            Invalid::HeaderValue("a".into())
+        );
         for method in ["post", "", "CONNECT", "TRACE", "GET /", "X-Y"] {
             let refused = check_with(|request| request.method = method.into()).map(|_| ());
             assert_eq!(refused, Err(Invalid::Method(method.into())));

@@ -43,7 +43,11 @@ pub(crate) enum NoAnswer {
     Unknown(String),
     /// An answer came, too large to keep.
     #[error("the answer has more than {max} bytes: limits.response_bytes")]
-    TooLarge { status: StatusCode, retry_after: Option<Duration>, max: u64 },
+    TooLarge {
+        status: StatusCode,
+        retry_after: Option<Duration>,
+        max: u64,
+    },
 }
 
 impl Outbound {
@@ -67,7 +71,10 @@ impl Outbound {
             let reason = format!("no place is known for the need `{need}`: add it to needs.toml");
             return Err(NoAnswer::NotSent(reason));
         };
-        let passage = place.gate.enter().map_err(|closed| NoAnswer::NotSent(closed.to_string()))?;
+        let passage = place
+            .gate
+            .enter()
+            .map_err(|closed| NoAnswer::NotSent(closed.to_string()))?;
         let result = self.exchange(place, request, &terms).await;
         drop(passage);
         result
@@ -88,13 +95,21 @@ impl Outbound {
             Ok(Err(error)) if error.is_connect() => return Err(NoAnswer::NotSent(chain(&error))),
             Ok(Err(error)) => return Err(NoAnswer::Unknown(chain(&error))),
             Err(_) if connection.connection_metadata().is_none() => {
-                return Err(NoAnswer::NotSent("no connection within the time-out".to_owned()));
+                return Err(NoAnswer::NotSent(
+                    "no connection within the time-out".to_owned(),
+                ));
             }
-            Err(_) => return Err(NoAnswer::Unknown("no answer within the time-out".to_owned())),
+            Err(_) => {
+                return Err(NoAnswer::Unknown(
+                    "no answer within the time-out".to_owned(),
+                ));
+            }
         };
         match timeout_at(terms.until, read(response, terms.response_bytes_max)).await {
             Ok(read) => read,
-            Err(_) => Err(NoAnswer::Unknown("no whole answer within the time-out".to_owned())),
+            Err(_) => Err(NoAnswer::Unknown(
+                "no whole answer within the time-out".to_owned(),
+            )),
         }
     }
 }
@@ -136,13 +151,19 @@ async fn read(response: Response<Incoming>, max: u64) -> Result<Answer, NoAnswer
     let mut body = Vec::new();
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(|error| NoAnswer::Unknown(chain(&error)))?;
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
         if (body.len() + data.len()) as u64 > max {
             return Err(too_large());
         }
         body.extend_from_slice(&data);
     }
-    Ok(Answer { status: head.status, headers: head.headers, body })
+    Ok(Answer {
+        status: head.status,
+        headers: head.headers,
+        body,
+    })
 }
 
 /// How long the need asks to be left alone: seconds, or a date of HTTP.

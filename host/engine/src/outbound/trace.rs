@@ -2,9 +2,11 @@
 
 use sha2::{Digest, Sha256};
 
-/// The trace id of a `traceparent`; empty when it is not one.
-pub(crate) fn trace_id(traceparent: &str) -> &str {
-    split(traceparent).map_or("", |(trace, _, _)| trace)
+/// The trace id of a `traceparent`; empty without a valid one.
+pub(crate) fn trace_id(traceparent: Option<&str>) -> &str {
+    traceparent
+        .and_then(split)
+        .map_or("", |(trace, _, _)| trace)
 }
 
 /// The `traceparent` of the `call`th call of an attempt: same trace, same
@@ -12,7 +14,10 @@ pub(crate) fn trace_id(traceparent: &str) -> &str {
 /// `parent` is not a valid traceparent.
 pub(crate) fn child(parent: &str, call: usize) -> Option<String> {
     let (trace, span, flags) = split(parent)?;
-    let hash = Sha256::new().chain_update(span).chain_update(call.to_be_bytes()).finalize();
+    let hash = Sha256::new()
+        .chain_update(span)
+        .chain_update(call.to_be_bytes())
+        .finalize();
     let own = data_encoding::HEXLOWER.encode(&hash[..8]);
     Some(format!("00-{trace}-{own}-{flags}"))
 }
@@ -34,7 +39,10 @@ fn split(traceparent: &str) -> Option<(&str, &str, &str)> {
 }
 
 fn is_hex(text: &str, length: usize) -> bool {
-    text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    text.len() == length
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn is_zero(text: &str) -> bool {
@@ -56,7 +64,7 @@ mod tests {
         assert_eq!(first.len(), PARENT.len());
         assert_ne!(first, second);
         assert_ne!(first, PARENT);
-        assert_eq!(trace_id(&first), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(trace_id(Some(&first)), "4bf92f3577b34da6a3ce929d0e0e4736");
     }
 
     #[test]

@@ -53,8 +53,14 @@ impl ConsumerConfig {
     /// The subjects that it delivers, in order, whichever field names them;
     /// empty means all.
     pub fn filters(&self) -> Vec<&str> {
-        let one = self.filter_subject.iter().filter(|filter| !filter.is_empty());
-        let mut all: Vec<&str> = one.chain(&self.filter_subjects).map(String::as_str).collect();
+        let one = self
+            .filter_subject
+            .iter()
+            .filter(|filter| !filter.is_empty());
+        let mut all: Vec<&str> = one
+            .chain(&self.filter_subjects)
+            .map(String::as_str)
+            .collect();
         all.sort_unstable();
         all.dedup();
         all

@@ -24,17 +24,27 @@ pub struct Query<'a> {
 impl<'a> Query<'a> {
     /// The message with this sequence.
     pub fn at(sequence: u64) -> Self {
-        Self { seq: Some(sequence), ..Self::default() }
+        Self {
+            seq: Some(sequence),
+            ..Self::default()
+        }
     }
 
     /// The newest message of a subject.
     pub fn last(subject: &'a str) -> Self {
-        Self { last_by_subj: Some(subject), ..Self::default() }
+        Self {
+            last_by_subj: Some(subject),
+            ..Self::default()
+        }
     }
 
     /// The first message that matches `filter`, from `sequence` on.
     pub fn next(filter: &'a str, sequence: u64) -> Self {
-        Self { next_by_subj: Some(filter), seq: Some(sequence.max(1)), ..Self::default() }
+        Self {
+            next_by_subj: Some(filter),
+            seq: Some(sequence.max(1)),
+            ..Self::default()
+        }
     }
 
     /// The first message that matches `filter` and was stored at or after a time.
@@ -72,9 +82,9 @@ impl StoredMessage {
     /// The first value of a header, its name compared without case.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         let lines = self.header_block.split(|byte| *byte == b'\n').skip(1);
-        lines.filter_map(split_header).find_map(|(key, value)| {
-            key.eq_ignore_ascii_case(name.as_bytes()).then_some(value)
-        })
+        lines
+            .filter_map(split_header)
+            .find_map(|(key, value)| key.eq_ignore_ascii_case(name.as_bytes()).then_some(value))
     }
 }
 
@@ -85,7 +95,10 @@ fn split_header(line: &[u8]) -> Option<(&[u8], &[u8])> {
 
 fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
     let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-    STANDARD.decode(text.as_bytes()).map(Bytes::from).map_err(D::Error::custom)
+    STANDARD
+        .decode(text.as_bytes())
+        .map(Bytes::from)
+        .map_err(D::Error::custom)
 }
 
 #[cfg(test)]

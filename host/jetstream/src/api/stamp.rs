@@ -7,7 +7,9 @@ use time::format_description::well_known::Rfc3339;
 /// Nanoseconds since 1970; None when `text` is no time stamp, 0 for the year 1
 /// that an empty stream reports.
 pub fn parse(text: &str) -> Option<u64> {
-    let nanos = OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp_nanos();
+    let nanos = OffsetDateTime::parse(text, &Rfc3339)
+        .ok()?
+        .unix_timestamp_nanos();
     Some(u64::try_from(nanos).unwrap_or(0))
 }
 

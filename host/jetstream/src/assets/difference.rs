@@ -21,7 +21,11 @@ pub struct Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is {} and has to be {}", self.field, self.found, self.wanted)
+        write!(
+            f,
+            "`{}` is {} and has to be {}",
+            self.field, self.found, self.wanted
+        )
     }
 }
 
@@ -125,7 +129,10 @@ pub(super) fn consumer_differences(
     wanted: &ConsumerConfig,
     found: &ConsumerConfig,
 ) -> Vec<Difference> {
-    let place = format!("consumer edit {stream} {}", wanted.name.as_deref().unwrap_or_default());
+    let place = format!(
+        "consumer edit {stream} {}",
+        wanted.name.as_deref().unwrap_or_default()
+    );
     let mut differences = compare(wanted, found, CONSUMER.iter(), &place);
     // One filter and a list of one filter are the same.
     if wanted.filters() != found.filters() {
@@ -161,8 +168,8 @@ fn compare<'f, T: Serialize>(
     };
     let difference = |field: &Field| Difference {
         field: field.name,
-        wanted: value(&wanted, field.name).to_string(),
-        found: value(&found, field.name).to_string(),
+        wanted: shown(value(&wanted, field.name)),
+        found: shown(value(&found, field.name)),
         remedy: remedy(field.change, place),
     };
     fields.filter(differs).map(difference).collect()
@@ -182,6 +189,13 @@ fn value<'v>(config: &'v Value, name: &str) -> &'v Value {
         Some(Value::Number(number)) if number.as_i64() == Some(0) => &UNSET,
         Some(Value::Array(items)) if items.is_empty() => &UNSET,
         Some(set) => set,
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "not set".to_owned(),
+        set => set.to_string(),
     }
 }
 
@@ -222,25 +236,53 @@ mod tests {
             ..ledger()
         };
         let differences = stream_differences(Kind::Ledger, &ledger(), &found);
-        let fields: Vec<_> = differences.iter().map(|difference| difference.field).collect();
+        let fields: Vec<_> = differences
+            .iter()
+            .map(|difference| difference.field)
+            .collect();
         assert_eq!(fields, ["storage", "allow_msg_ttl"]);
-        assert_eq!(differences[0].to_string(), "`storage` is \"memory\" and has to be \"file\"");
+        assert_eq!(
+            differences[0].to_string(),
+            "`storage` is \"memory\" and has to be \"file\""
+        );
+        assert_eq!(
+            differences[1].to_string(),
+            "`allow_msg_ttl` is not set and has to be true"
+        );
         assert_eq!(stream_differences(Kind::Ledger, &ledger(), &ledger()), []);
     }
 
     #[test]
     fn a_longer_duplicate_window_serves_and_a_shorter_one_does_not() {
-        let window = |duplicate_window| StreamConfig { duplicate_window, ..ledger() };
+        let window = |duplicate_window| StreamConfig {
+            duplicate_window,
+            ..ledger()
+        };
         assert_eq!(stream_differences(Kind::Events, &window(5), &window(6)), []);
-        assert_eq!(stream_differences(Kind::Events, &window(5), &window(4)).len(), 1);
+        assert_eq!(
+            stream_differences(Kind::Events, &window(5), &window(4)).len(),
+            1
+        );
     }
 
     #[test]
     fn one_filter_and_a_list_of_one_are_the_same() {
-        let list = ConsumerConfig { filter_subjects: vec!["a".into()], ..Default::default() };
-        let one = ConsumerConfig { filter_subject: Some("a".into()), ..Default::default() };
+        let list = ConsumerConfig {
+            filter_subjects: vec!["a".into()],
+            ..Default::default()
+        };
+        let one = ConsumerConfig {
+            filter_subject: Some("a".into()),
+            ..Default::default()
+        };
         assert_eq!(consumer_differences("S", &list, &one), []);
-        let other = ConsumerConfig { filter_subject: Some("b".into()), ..Default::default() };
-        assert_eq!(consumer_differences("S", &list, &other)[0].field, "filter_subjects");
+        let other = ConsumerConfig {
+            filter_subject: Some("b".into()),
+            ..Default::default()
+        };
+        assert_eq!(
+            consumer_differences("S", &list, &other)[0].field,
+            "filter_subjects"
+        );
     }
 }

@@ -28,8 +28,15 @@ pub(super) struct Asset {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Shape {
-    Stream { config: Box<StreamConfig>, kind: Kind, level: u32 },
-    Consumer { stream: String, config: Box<ConsumerConfig> },
+    Stream {
+        config: Box<StreamConfig>,
+        kind: Kind,
+        level: u32,
+    },
+    Consumer {
+        stream: String,
+        config: Box<ConsumerConfig>,
+    },
 }
 
 /// Which fields of a stream matter depends on what it is for.
@@ -154,11 +161,22 @@ fn metadata(handler: &PlaceHandler) -> BTreeMap<String, String> {
 }
 
 fn stream(config: StreamConfig, kind: Kind, level: u32) -> Asset {
-    Asset { shape: Shape::Stream { config: Box::new(config), kind, level } }
+    Asset {
+        shape: Shape::Stream {
+            config: Box::new(config),
+            kind,
+            level,
+        },
+    }
 }
 
 fn consumer(stream: &str, config: ConsumerConfig) -> Asset {
-    Asset { shape: Shape::Consumer { stream: stream.to_owned(), config: Box::new(config) } }
+    Asset {
+        shape: Shape::Consumer {
+            stream: stream.to_owned(),
+            config: Box::new(config),
+        },
+    }
 }
 
 fn limit(bytes: u64) -> i64 {

@@ -53,13 +53,24 @@ pub fn weaknesses(config: &StreamConfig) -> Vec<Weakness> {
     let all = [
         (config.storage == Storage::Memory, Weakness::InMemory),
         (is_async, Weakness::AcknowledgedBeforeWritten),
-        (config.discard == Discard::Old && has_limit, Weakness::ForgetsWhenFull),
+        (
+            config.discard == Discard::Old && has_limit,
+            Weakness::ForgetsWhenFull,
+        ),
         (config.max_age > 0, Weakness::ForgetsWithAge),
-        (config.max_msgs_per_subject != UNLIMITED, Weakness::ForgetsPerSubject),
-        (config.retention != Retention::Limits, Weakness::ForgetsWhenRead),
+        (
+            config.max_msgs_per_subject != UNLIMITED,
+            Weakness::ForgetsPerSubject,
+        ),
+        (
+            config.retention != Retention::Limits,
+            Weakness::ForgetsWhenRead,
+        ),
         (config.num_replicas < 2, Weakness::OneReplica),
     ];
-    all.into_iter().filter_map(|(applies, weakness)| applies.then_some(weakness)).collect()
+    all.into_iter()
+        .filter_map(|(applies, weakness)| applies.then_some(weakness))
+        .collect()
 }
 
 #[cfg(test)]
@@ -75,7 +86,11 @@ mod tests {
             ..StreamConfig::new("S", vec!["s.>".into()])
         };
         assert_eq!(weaknesses(&sound), []);
-        let unlimited = StreamConfig { max_bytes: UNLIMITED, discard: Discard::Old, ..sound.clone() };
+        let unlimited = StreamConfig {
+            max_bytes: UNLIMITED,
+            discard: Discard::Old,
+            ..sound.clone()
+        };
         assert_eq!(weaknesses(&unlimited), []);
         let weak = StreamConfig {
             storage: Storage::Memory,
@@ -86,8 +101,13 @@ mod tests {
             ..sound
         };
         use Weakness::*;
-        let expected =
-            [InMemory, AcknowledgedBeforeWritten, ForgetsWhenFull, ForgetsWithAge, OneReplica];
+        let expected = [
+            InMemory,
+            AcknowledgedBeforeWritten,
+            ForgetsWhenFull,
+            ForgetsWithAge,
+            OneReplica,
+        ];
         assert_eq!(weaknesses(&weak), expected);
     }
 }

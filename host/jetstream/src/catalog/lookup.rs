@@ -187,12 +187,23 @@ async fn lost_since(
         return Ok(Some(Doubt::Trimmed));
     }
     let path = format!("STREAM.INFO.{}", question.stream);
-    let info: StreamInfo = api.call(&path, &WithHoles { deleted_details: true }).await?;
-    let first = api.message(question.stream, &Query::next_since(">", question.since_ns)).await?;
+    let info: StreamInfo = api
+        .call(
+            &path,
+            &WithHoles {
+                deleted_details: true,
+            },
+        )
+        .await?;
+    let first = api
+        .message(question.stream, &Query::next_since(">", question.since_ns))
+        .await?;
     let holes = info.state.deleted_sequences.unwrap_or_default();
     let is_lost = match first {
         Some(first) => hole_since(&holes, first.sequence),
-        None => holes.contains(&info.state.last_sequence) && info.state.last_ns >= question.since_ns,
+        None => {
+            holes.contains(&info.state.last_sequence) && info.state.last_ns >= question.since_ns
+        }
     };
     Ok(is_lost.then_some(Doubt::Trimmed))
 }

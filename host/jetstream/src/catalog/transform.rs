@@ -5,7 +5,11 @@ use crate::api::stream::SubjectTransform;
 /// The subject, or a filter that holds it where a function of the transform
 /// cannot be computed here; None when even that is not certain.
 pub(super) fn stored_filter(transform: &SubjectTransform, published: &str) -> Option<String> {
-    let source = if transform.src.is_empty() { ">" } else { &transform.src };
+    let source = if transform.src.is_empty() {
+        ">"
+    } else {
+        &transform.src
+    };
     // The server stores what its transform does not match as it came.
     let Some((wildcards, rest)) = captures(source, published) else {
         return Some(published.to_owned());
@@ -76,8 +80,18 @@ mod tests {
     #[test]
     fn interleaving_22_the_stored_subject_is_looked_up_and_not_the_published_one() {
         let cases = [
-            ("in.*", "part.{{partition(8,1)}}.{{wildcard(1)}}", "in.a", Some("part.*.a")),
-            ("in.*.*", "out.$2.{{ Wildcard(1) }}", "in.a.b", Some("out.b.a")),
+            (
+                "in.*",
+                "part.{{partition(8,1)}}.{{wildcard(1)}}",
+                "in.a",
+                Some("part.*.a"),
+            ),
+            (
+                "in.*.*",
+                "out.$2.{{ Wildcard(1) }}",
+                "in.a.b",
+                Some("out.b.a"),
+            ),
             ("in.>", "out.>", "in.a.b", Some("out.a.b")),
             ("", "all.>", "a.b", Some("all.a.b")),
             ("in.*", "out.$1", "other.a", Some("other.a")),
@@ -86,8 +100,15 @@ mod tests {
             ("in.*", "out.{{left(1,2)}}", "in.abc", Some("out.*")),
         ];
         for (src, dest, published, expected) in cases {
-            let transform = SubjectTransform { src: src.to_owned(), dest: dest.to_owned() };
-            assert_eq!(stored_filter(&transform, published).as_deref(), expected, "{src} -> {dest}");
+            let transform = SubjectTransform {
+                src: src.to_owned(),
+                dest: dest.to_owned(),
+            };
+            assert_eq!(
+                stored_filter(&transform, published).as_deref(),
+                expected,
+                "{src} -> {dest}"
+            );
         }
     }
 }

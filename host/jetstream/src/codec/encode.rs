@@ -65,7 +65,9 @@ impl Encoded {
             .headers
             .iter()
             .flat_map(|(name, values)| {
-                values.iter().map(move |value| line(name.as_ref(), value.as_str()))
+                values
+                    .iter()
+                    .map(move |value| line(name.as_ref(), value.as_str()))
             })
             .sum();
         "NATS/1.0\r\n\r\n".len() + lines + self.payload.len()
@@ -101,7 +103,10 @@ pub fn encode(outgoing: Outgoing) -> Result<Encoded, EncodeError> {
     headers.insert("ce-id", attribute(&outgoing.id));
     headers.insert("ce-type", attribute(&outgoing.event_type));
     headers.insert("ce-source", attribute(&outgoing.source));
-    headers.insert("ce-time", stamp::format(outgoing.time_ms.saturating_mul(1_000_000)));
+    headers.insert(
+        "ce-time",
+        stamp::format(outgoing.time_ms.saturating_mul(1_000_000)),
+    );
     headers.insert("ce-wharfhops", outgoing.hops.to_string());
     if let Some(id) = &outgoing.correlation_id {
         headers.insert("ce-correlationid", attribute(id));
@@ -118,16 +123,24 @@ pub fn encode(outgoing: Outgoing) -> Result<Encoded, EncodeError> {
         headers.insert("traceparent", plain(traceparent));
     }
     headers.insert(async_nats::header::NATS_MESSAGE_ID, plain(&outgoing.id));
-    Ok(Encoded { subject: outgoing.subject, headers, payload: outgoing.data })
+    Ok(Encoded {
+        subject: outgoing.subject,
+        headers,
+        payload: outgoing.data,
+    })
 }
 
 fn check(name: &str) -> Result<(), EncodeError> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(allowed) {
-        return Err(EncodeError::AttributeName { name: name.to_owned() });
+        return Err(EncodeError::AttributeName {
+            name: name.to_owned(),
+        });
     }
     if RESERVED.contains(&name) {
-        return Err(EncodeError::Reserved { name: name.to_owned() });
+        return Err(EncodeError::Reserved {
+            name: name.to_owned(),
+        });
     }
     Ok(())
 }

@@ -12,7 +12,14 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use wharf_core::event::{Event, Undecodable};
 
-const MEMBERS: [&str; 6] = ["id", "type", "aggregate_id", "data", "timestamp", "trace_id"];
+const MEMBERS: [&str; 6] = [
+    "id",
+    "type",
+    "aggregate_id",
+    "data",
+    "timestamp",
+    "trace_id",
+];
 
 pub(super) struct Envelope {
     id: String,
@@ -33,8 +40,12 @@ impl Envelope {
         if payload.trim_ascii_start().first() != Some(&b'{') {
             return Ok(None);
         }
-        let Ok(mut members) = json::members(payload) else { return Ok(None) };
-        members.0.retain(|(name, _)| MEMBERS.contains(&name.as_str()));
+        let Ok(mut members) = json::members(payload) else {
+            return Ok(None);
+        };
+        members
+            .0
+            .retain(|(name, _)| MEMBERS.contains(&name.as_str()));
         let text = |name| members.get(name).and_then(json::text);
         let (Some(id), Some(event_type), Some(data)) =
             (text("id"), text("type"), members.get("data"))
@@ -61,7 +72,9 @@ impl Envelope {
         event.event_type = self.event_type;
         event.content_type = "application/json".to_owned();
         event.time_ms = self.time_ms.unwrap_or(event.time_ms);
-        event.attributes.extend(self.aggregate_id.map(|id| ("aggregate_id".to_owned(), id)));
+        event
+            .attributes
+            .extend(self.aggregate_id.map(|id| ("aggregate_id".to_owned(), id)));
         event.traceparent = event.traceparent.or(self.trace);
         event.data = self.data;
         event

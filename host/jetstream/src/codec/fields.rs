@@ -6,7 +6,8 @@ use wharf_core::event::Undecodable;
 
 const PREFIX: &str = "ce-";
 
-/// The headers of a delivery; names in lower case, sorted.
+/// The headers of a delivery; names in lower case, sorted by them. Values of
+/// one name keep their order.
 pub(super) struct Fields {
     /// `ce-…` headers without the prefix, decoded; each name once.
     pub(super) attributes: Vec<(String, String)>,
@@ -19,20 +20,32 @@ impl Fields {
     /// A name or value that is not UTF-8, before or after percent-decoding; an
     /// attribute that is there twice with different values.
     pub(super) fn read(headers: &Headers) -> Result<Self, Undecodable> {
-        let mut fields = Self { attributes: Vec::new(), others: Vec::new() };
+        let mut fields = Self {
+            attributes: Vec::new(),
+            others: Vec::new(),
+        };
         for (name, value) in headers.entries() {
             let shown = || String::from_utf8_lossy(&name).into_owned();
             let not_text = || Undecodable::HeaderNotUtf8 { name: shown() };
-            let name = std::str::from_utf8(&name).map_err(|_| not_text())?.to_ascii_lowercase();
+            let name = std::str::from_utf8(&name)
+                .map_err(|_| not_text())?
+                .to_ascii_lowercase();
             let text = std::str::from_utf8(&value).map_err(|_| not_text())?;
             match name.strip_prefix(PREFIX) {
                 Some(attribute) if !attribute.is_empty() => {
-                    let decoded = percent_decode(&value).decode_utf8().map_err(|_| not_text())?;
-                    fields.attributes.push((attribute.to_owned(), decoded.into_owned()));
+                    let decoded = percent_decode(&value)
+                        .decode_utf8()
+                        .map_err(|_| not_text())?;
+                    fields
+                        .attributes
+                        .push((attribute.to_owned(), decoded.into_owned()));
                 }
                 Some(_) | None => fields.others.push((name, text.to_owned())),
             }
         }
+        // The client keeps no order of names; ours makes every try the same.
+        fields.attributes.sort();
+        fields.others.sort_by(|a, b| a.0.cmp(&b.0));
         each_once(&mut fields.attributes)?;
         Ok(fields)
     }
@@ -42,12 +55,21 @@ impl Fields {
     /// # Errors
     /// It is there twice with different values.
     pub(super) fn single(&self, name: &str) -> Result<Option<&str>, Undecodable> {
-        let mut values = self.others.iter().filter(|(found, _)| found == name).map(|(_, v)| v);
-        let Some(first) = values.next() else { return Ok(None) };
+        let mut values = self
+            .others
+            .iter()
+            .filter(|(found, _)| found == name)
+            .map(|(_, v)| v);
+        let Some(first) = values.next() else {
+            return Ok(None);
+        };
         let rest: Vec<_> = values.collect();
         if rest.iter().any(|value| *value != first) {
             let count = rest.len() + 1;
-            return Err(Undecodable::DuplicateHeader { name: name.to_owned(), count });
+            return Err(Undecodable::DuplicateHeader {
+                name: name.to_owned(),
+                count,
+            });
         }
         Ok(Some(first))
     }
@@ -68,7 +90,15 @@ fn each_once(attributes: &mut Vec<(String, String)>) -> Result<(), Undecodable> 
     // Sorted by name, so equal names are neighbours.
     attributes.dedup();
     let twice = attributes.windows(2).find(|pair| pair[0].0 == pair[1].0);
-    let Some(name) = twice.map(|pair| pair[0].0.clone()) else { return Ok(()) };
-    let count = attributes.iter().filter(|(found, _)| *found == name).count();
-    Err(Undecodable::DuplicateHeader { name: format!("{PREFIX}{name}"), count })
+    let Some(name) = twice.map(|pair| pair[0].0.clone()) else {
+        return Ok(());
+    };
+    let count = attributes
+        .iter()
+        .filter(|(found, _)| *found == name)
+        .count();
+    Err(Undecodable::DuplicateHeader {
+        name: format!("{PREFIX}{name}"),
+        count,
+    })
 }

@@ -25,7 +25,9 @@ pub(super) fn decode(
 ) -> Result<Event, Undecodable> {
     let media_type_found = media_type(content_type);
     if media_type_found != FORMAT {
-        return Err(invalid(format!("the format `{media_type_found}` is not `{FORMAT}`")));
+        return Err(invalid(format!(
+            "the format `{media_type_found}` is not `{FORMAT}`"
+        )));
     }
     let members = json::members(&delivery.payload).map_err(|error| invalid(error.to_string()))?;
     if let Some(name) = members.repeated() {
@@ -38,7 +40,10 @@ pub(super) fn decode(
 
 fn attributes(members: &Members<'_>) -> Result<Vec<(String, String)>, Undecodable> {
     let mut attributes = Vec::new();
-    let named = members.0.iter().filter(|(name, _)| name != "data" && name != "data_base64");
+    let named = members
+        .0
+        .iter()
+        .filter(|(name, _)| name != "data" && name != "data_base64");
     for (name, value) in named {
         if let Some(value) = attribute(name, value)? {
             attributes.push((name.clone(), value));
@@ -55,25 +60,25 @@ fn attribute(name: &str, value: &RawValue) -> Result<Option<String>, Undecodable
         Value::Null => Ok(None),
         Value::String(text) => Ok(Some(text)),
         Value::Bool(_) | Value::Number(_) => Ok(Some(value.get().to_owned())),
-        Value::Array(_) | Value::Object(_) => {
-            Err(invalid(format!("the attribute `{name}` is neither text, number nor boolean")))
-        }
+        Value::Array(_) | Value::Object(_) => Err(invalid(format!(
+            "the attribute `{name}` is neither text, number nor boolean"
+        ))),
     }
 }
 
-fn data(
-    payload: &Bytes,
-    members: &Members<'_>,
-    content_type: &str,
-) -> Result<Bytes, Undecodable> {
+fn data(payload: &Bytes, members: &Members<'_>, content_type: &str) -> Result<Bytes, Undecodable> {
     match (members.get("data"), members.get("data_base64")) {
-        (Some(_), Some(_)) => Err(invalid("`data` and `data_base64` exclude each other".into())),
+        (Some(_), Some(_)) => Err(invalid(
+            "`data` and `data_base64` exclude each other".into(),
+        )),
         (None, None) => Ok(Bytes::new()),
         (None, Some(base64)) => {
             let text = json::text(base64);
             let text = text.ok_or_else(|| invalid("`data_base64` is not a text".into()))?;
             let bytes = STANDARD.decode(text);
-            bytes.map(Bytes::from).map_err(|error| invalid(format!("`data_base64`: {error}")))
+            bytes
+                .map(Bytes::from)
+                .map_err(|error| invalid(format!("`data_base64`: {error}")))
         }
         (Some(data), None) => match json::text(data) {
             Some(text) if !is_json(&media_type(content_type)) => Ok(text.into()),

@@ -58,10 +58,12 @@ pub(super) fn addresses(settings: &Settings) -> Result<Vec<ServerAddr>, Error> {
         return Err(Error::NoServers);
     }
     let parse = |server: &String| {
-        server.parse::<ServerAddr>().map_err(|error| Error::ServerAddress {
-            server: without_secrets(server),
-            reason: error.to_string(),
-        })
+        server
+            .parse::<ServerAddr>()
+            .map_err(|error| Error::ServerAddress {
+                server: without_secrets(server),
+                reason: error.to_string(),
+            })
     };
     settings.servers.iter().map(parse).collect()
 }
@@ -79,7 +81,10 @@ pub(super) fn classify(settings: &Settings, error: &ConnectError) -> Error {
             Error::Unauthorized { servers }
         }
         ConnectErrorKind::Tls => Error::Tls { servers, reason },
-        ConnectErrorKind::ServerParse => Error::ServerAddress { server: servers, reason },
+        ConnectErrorKind::ServerParse => Error::ServerAddress {
+            server: servers,
+            reason,
+        },
         // The handshake's failure reaches us as an io error around rustls' own.
         ConnectErrorKind::Io if is_tls(cause) => Error::Tls { servers, reason },
         ConnectErrorKind::Io
@@ -97,7 +102,9 @@ pub(super) fn classify(settings: &Settings, error: &ConnectError) -> Error {
 /// The wait before attempt `attempt` (from 1) to connect again: up to half of
 /// it is left to chance, so that hosts do not come back in one wave.
 fn pause(attempt: usize) -> Duration {
-    let exponent = u32::try_from(attempt.saturating_sub(1)).unwrap_or(u32::MAX).min(10);
+    let exponent = u32::try_from(attempt.saturating_sub(1))
+        .unwrap_or(u32::MAX)
+        .min(10);
     let full = Duration::from_millis(20 << exponent).min(RETRY_MAX);
     full.mul_f64(rand::random_range(0.5..=1.0))
 }
@@ -123,7 +130,9 @@ fn authenticate(options: ConnectOptions, auth: &Auth) -> Result<ConnectOptions, 
         Auth::None => options,
         Auth::Credentials(file) => {
             let text = readable(file)?;
-            options.credentials(&text).map_err(|error| fault(file, &error))?
+            options
+                .credentials(&text)
+                .map_err(|error| fault(file, &error))?
         }
         Auth::User { user, password } => options.user_and_password(user.clone(), password.clone()),
         Auth::Token(token) => options.token(token.clone()),
@@ -136,7 +145,10 @@ fn readable(file: &Path) -> Result<String, Error> {
 }
 
 fn fault(file: &Path, error: &io::Error) -> Error {
-    Error::File { file: file.to_owned(), reason: error.to_string() }
+    Error::File {
+        file: file.to_owned(),
+        reason: error.to_string(),
+    }
 }
 
 fn io_cause(error: &ConnectError) -> Option<&io::Error> {
@@ -145,9 +157,10 @@ fn io_cause(error: &ConnectError) -> Option<&io::Error> {
 }
 
 fn is_tls(cause: Option<&io::Error>) -> bool {
-    cause
-        .and_then(io::Error::get_ref)
-        .is_some_and(|inner| inner.is::<async_nats::rustls::Error>())
+    let inner = cause.and_then(io::Error::get_ref);
+    inner
+        .and_then(|inner| inner.downcast_ref::<async_nats::rustls::Error>())
+        .is_some()
 }
 
 /// One provider for the whole process, chosen here and not by whichever

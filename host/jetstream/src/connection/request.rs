@@ -106,11 +106,15 @@ fn classify(subject: &str, error: &async_nats::RequestError) -> Error {
     let subject = subject.to_owned();
     match error.kind() {
         RequestErrorKind::TimedOut => {
-            Error::TimedOut { subject, after_ms: REQUEST_TIMEOUT.as_millis() as u64 }
+            let after_ms = u64::try_from(REQUEST_TIMEOUT.as_millis()).unwrap_or(u64::MAX);
+            Error::TimedOut { subject, after_ms }
         }
         RequestErrorKind::NoResponders => Error::NoResponder { subject },
         RequestErrorKind::InvalidSubject | RequestErrorKind::MaxPayloadExceeded => {
-            Error::Unsendable { subject, reason: error.to_string() }
+            Error::Unsendable {
+                subject,
+                reason: error.to_string(),
+            }
         }
         RequestErrorKind::Other => Error::Closed,
     }

@@ -81,12 +81,18 @@ impl Settings {
     /// # Errors
     /// As [`Settings::from_context`].
     pub fn from_context_file(name: impl Into<String>, file: &Path) -> Result<Self, Error> {
-        let fault = |reason: String| Error::File { file: file.to_owned(), reason };
+        let fault = |reason: String| Error::File {
+            file: file.to_owned(),
+            reason,
+        };
         let text = std::fs::read(file).map_err(|error| fault(error.to_string()))?;
         let context: Context =
             serde_json::from_slice(&text).map_err(|error| fault(error.to_string()))?;
         if let Some(key) = context.unsupported() {
-            return Err(Error::ContextKey { file: file.to_owned(), key: key.to_owned() });
+            return Err(Error::ContextKey {
+                file: file.to_owned(),
+                key: key.to_owned(),
+            });
         }
         let servers = context.servers();
         if servers.is_empty() {
@@ -105,12 +111,22 @@ impl Settings {
         };
         let auth = context.auth().map_err(fault)?;
         let inbox_prefix = Some(context.inbox_prefix).filter(|prefix| !prefix.is_empty());
-        Ok(Self { servers, auth, tls, name: name.into(), inbox_prefix })
+        Ok(Self {
+            servers,
+            auth,
+            tls,
+            name: name.into(),
+            inbox_prefix,
+        })
     }
 
     /// The servers for messages, without what a URL may hold of secrets.
     pub(super) fn servers_shown(&self) -> String {
-        let shown: Vec<_> = self.servers.iter().map(|server| without_secrets(server)).collect();
+        let shown: Vec<_> = self
+            .servers
+            .iter()
+            .map(|server| without_secrets(server))
+            .collect();
         shown.join(", ")
     }
 }
@@ -165,7 +181,10 @@ struct Context {
 impl Context {
     fn servers(&self) -> Vec<String> {
         let parts = self.url.split(',').map(str::trim);
-        parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+        parts
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect()
     }
 
     /// The first key that is set and would be passed over in silence.
@@ -179,18 +198,26 @@ impl Context {
             ("jetstream_api_prefix", &self.jetstream_api_prefix),
             ("windows_cert_store", &self.windows_cert_store),
         ];
-        keys.into_iter().find(|(_, value)| !value.is_empty()).map(|(key, _)| key)
+        keys.into_iter()
+            .find(|(_, value)| !value.is_empty())
+            .map(|(key, _)| key)
     }
 
     fn auth(&self) -> Result<Auth, String> {
-        let user = Auth::User { user: self.user.clone(), password: self.password.clone() };
+        let user = Auth::User {
+            user: self.user.clone(),
+            password: self.password.clone(),
+        };
         let ways = [
             (!self.creds.is_empty(), Auth::Credentials(home(&self.creds))),
             (!self.user.is_empty(), user),
             (!self.token.is_empty(), Auth::Token(self.token.clone())),
             (!self.nkey.is_empty(), Auth::Nkey(home(&self.nkey))),
         ];
-        let mut set = ways.into_iter().filter(|(set, _)| *set).map(|(_, auth)| auth);
+        let mut set = ways
+            .into_iter()
+            .filter(|(set, _)| *set)
+            .map(|(_, auth)| auth);
         match (set.next(), set.next()) {
             (None, _) => Ok(Auth::None),
             (Some(auth), None) => Ok(auth),
@@ -215,7 +242,9 @@ fn home(text: &str) -> PathBuf {
 
 fn context_folder() -> PathBuf {
     let config = std::env::var_os("XDG_CONFIG_HOME").filter(|value| !value.is_empty());
-    let config = config.map(PathBuf::from).unwrap_or_else(|| home("~/.config"));
+    let config = config
+        .map(PathBuf::from)
+        .unwrap_or_else(|| home("~/.config"));
     config.join("nats").join("context")
 }
 

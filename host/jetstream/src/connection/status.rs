@@ -61,7 +61,11 @@ pub(super) struct Monitor {
 
 impl Monitor {
     pub(super) fn new() -> Self {
-        let first = Status { link: Link::Connected, reconnects: 0, overflows: 0 };
+        let first = Status {
+            link: Link::Connected,
+            reconnects: 0,
+            overflows: 0,
+        };
         Self {
             status: watch::Sender::new(first),
             denials: broadcast::Sender::new(DENIALS_KEPT),
@@ -80,14 +84,17 @@ impl Monitor {
     pub(super) fn record(&self, event: Event) {
         match event {
             Event::Connected => {
-                let before = self.connects.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                let before = self
+                    .connects
+                    .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 self.status.send_modify(|status| {
                     status.link = Link::Connected;
                     status.reconnects = before;
                 });
             }
             Event::Disconnected | Event::Closed => {
-                self.status.send_modify(|status| status.link = Link::Disconnected);
+                self.status
+                    .send_modify(|status| status.link = Link::Disconnected);
             }
             Event::SlowConsumer(_) => self.status.send_modify(|status| status.overflows += 1),
             Event::ServerError(ServerError::Other(line)) => match Denial::parse(&line) {
@@ -111,9 +118,21 @@ mod tests {
     #[test]
     fn the_brokers_permission_lines_are_understood() {
         let cases = [
-            (r#"Permissions Violation for Publish to "a.b""#, Action::Publish, "a.b"),
-            (r#"Permissions Violation for Publish with Reply of "r.1""#, Action::Publish, "r.1"),
-            (r#"Permissions Violation for Subscription to "a.*""#, Action::Subscribe, "a.*"),
+            (
+                r#"Permissions Violation for Publish to "a.b""#,
+                Action::Publish,
+                "a.b",
+            ),
+            (
+                r#"Permissions Violation for Publish with Reply of "r.1""#,
+                Action::Publish,
+                "r.1",
+            ),
+            (
+                r#"Permissions Violation for Subscription to "a.*""#,
+                Action::Subscribe,
+                "a.*",
+            ),
             (
                 r#"Permissions Violation for Subscription to "a" using queue "q""#,
                 Action::Subscribe,
@@ -121,7 +140,10 @@ mod tests {
             ),
         ];
         for (line, action, subject) in cases {
-            let expected = Denial { action, subject: subject.to_owned() };
+            let expected = Denial {
+                action,
+                subject: subject.to_owned(),
+            };
             assert_eq!(Denial::parse(line), Some(expected), "{line}");
         }
         assert_eq!(Denial::parse("Maximum Connections Exceeded"), None);

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use async_nats::{Message, StatusCode};
+use async_nats::{HeaderValue, Message, StatusCode};
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
@@ -43,10 +43,17 @@ pub(super) async fn read(
     let client = connection.client();
     let inbox = client.new_inbox();
     let mut answers = client.subscribe(inbox.clone()).await.ok()?;
-    let wanted: Vec<&str> = subjects.iter().map(String::as_str).chain([sentinel]).collect();
+    let wanted: Vec<&str> = subjects
+        .iter()
+        .map(String::as_str)
+        .chain([sentinel])
+        .collect();
     let body = serde_json::json!({ "multi_last": wanted, "max_bytes": BYTES_MAX });
     let path = format!("$JS.API.DIRECT.GET.{stream}");
-    client.publish_with_reply(path, inbox, body.to_string().into()).await.ok()?;
+    client
+        .publish_with_reply(path, inbox, body.to_string().into())
+        .await
+        .ok()?;
     let mut found = Found::with_capacity(subjects.len());
     loop {
         let message = timeout(NEXT_WITHIN, answers.next()).await.ok()??;
@@ -80,7 +87,11 @@ fn record(message: &Message) -> Option<(String, Stored)> {
 
 /// The last value: what the server adds stands behind what was stored.
 fn text<'m>(message: &'m Message, name: &str) -> Option<&'m str> {
-    message.headers.as_ref()?.get_last(name).map(|value| value.as_str())
+    message
+        .headers
+        .as_ref()?
+        .get_last(name)
+        .map(HeaderValue::as_str)
 }
 
 fn number(message: &Message, name: &str) -> Option<u64> {

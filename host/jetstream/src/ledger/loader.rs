@@ -64,7 +64,13 @@ impl Loader {
     /// Starts the gathering task, which ends with the loader.
     pub(super) fn start(api: Api, lineage: Lineage, floor: Arc<Floor>) -> Self {
         let stream = lineage.ledger_stream();
-        let reader = Reader { api, lineage, stream, floor, counts: Arc::default() };
+        let reader = Reader {
+            api,
+            lineage,
+            stream,
+            floor,
+            counts: Arc::default(),
+        };
         let (loads, queue) = mpsc::channel(QUEUE_MAX);
         tokio::spawn(gather(reader.clone(), queue));
         Self { loads, reader }
@@ -72,7 +78,10 @@ impl Loader {
 
     pub(super) async fn load(&self, ek: &str) -> Answer {
         let (answer, answered) = oneshot::channel();
-        let load = Load { subject: self.reader.lineage.record(ek), answer };
+        let load = Load {
+            subject: self.reader.lineage.record(ek),
+            answer,
+        };
         if self.loads.send(load).await.is_err() {
             return Err(Error::Closed);
         }
@@ -153,17 +162,29 @@ impl Reader {
             return None;
         }
         let subjects: Vec<String> = batch.keys().cloned().collect();
-        self.counts.batched.fetch_add(subjects.len() as u64, Ordering::Relaxed);
+        self.counts
+            .batched
+            .fetch_add(subjects.len() as u64, Ordering::Relaxed);
         self.counts.batches.fetch_add(1, Ordering::Relaxed);
         // Whoever asks has its own writes behind it, so the floor is read now.
         let floor = self.floor.get();
         let sentinel = self.lineage.checkpoints();
-        batch::read(self.api.connection(), &self.stream, &subjects, &sentinel, floor).await
+        batch::read(
+            self.api.connection(),
+            &self.stream,
+            &subjects,
+            &sentinel,
+            floor,
+        )
+        .await
     }
 
     async fn leader(&self, subject: &str) -> Answer {
         self.counts.leader.fetch_add(1, Ordering::Relaxed);
-        let found = self.api.message(&self.stream, &Query::last(subject)).await?;
+        let found = self
+            .api
+            .message(&self.stream, &Query::last(subject))
+            .await?;
         let stored = found.map(Stored::from_leader);
         if let Some(stored) = &stored {
             // No later batched read may show something older than this.

@@ -41,8 +41,10 @@ impl fmt::Display for CommitId {
 
 /// What became of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Stored {
-    Stored { sequence: u64 },
+pub(crate) enum Written {
+    Stored {
+        sequence: u64,
+    },
     /// The expected sequence was not the last. An earlier, unanswered sending
     /// of the same write may be the reason.
     Refused,
@@ -53,14 +55,18 @@ pub(crate) enum Stored {
     /// Nothing is stored.
     TooLarge,
     /// Nothing is stored.
-    Unavailable { reason: String },
+    Unavailable {
+        reason: String,
+    },
 }
 
 /// What follows from one answer.
 enum Next {
-    Done(Stored),
+    Done(Written),
     /// Nothing is stored by this sending; another may succeed.
-    Again { reason: String },
+    Again {
+        reason: String,
+    },
     /// It is unknown whether this sending is stored.
     Silent,
 }
@@ -74,21 +80,22 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new(connection: Connection, publisher: Publisher) -> Self {
-        Self { connection, publisher }
+        Self {
+            connection,
+            publisher,
+        }
     }
 
     /// Sends until there is a definite answer or patience ends. Sending twice
     /// must be harmless: by an expected sequence, or by its meaning.
-    pub(crate) async fn put(&self, subject: &str, headers: &HeaderMap, payload: &Bytes) -> Stored {
+    pub(crate) async fn put(&self, subject: &str, headers: &HeaderMap, payload: &Bytes) -> Written {
         let until = Instant::now() + PATIENCE;
         let mut pause = PAUSE_FIRST;
         let mut was_silent = false;
         loop {
-            let sent = self.publisher.publish(
-                subject.to_owned(),
-                Some(headers.clone()),
-                payload.clone(),
-            );
+            let sent =
+                self.publisher
+                    .publish(subject.to_owned(), Some(headers.clone()), payload.clone());
             let answer = sent.await;
             let reason = match next(answer) {
                 Next::Done(stored) => return settled(stored, was_silent),
@@ -101,9 +108,11 @@ impl Store {
             let resume = Instant::now() + pause;
             // While the link is down there is nothing to send to.
             let is_late = resume >= until
-                || timeout_at(until, self.connection.connected()).await.is_err();
+                || timeout_at(until, self.connection.connected())
+                    .await
+                    .is_err();
             if is_late {
-                return settled(Stored::Unavailable { reason }, was_silent);
+                return settled(Written::Unavailable { reason }, was_silent);
             }
             sleep(pause).await;
             pause = (pause * 2).min(PAUSE_MAX);
@@ -112,34 +121,38 @@ impl Store {
 }
 
 /// After a silence, "nothing is stored" is true of the last sending only.
-fn settled(stored: Stored, was_silent: bool) -> Stored {
+fn settled(stored: Written, was_silent: bool) -> Written {
     match stored {
-        Stored::Full | Stored::TooLarge | Stored::Unavailable { .. } if was_silent => {
-            Stored::Unanswered
+        Written::Full | Written::TooLarge | Written::Unavailable { .. } if was_silent => {
+            Written::Unanswered
         }
-        Stored::Stored { .. }
-        | Stored::Refused
-        | Stored::Unanswered
-        | Stored::Full
-        | Stored::TooLarge
-        | Stored::Unavailable { .. } => stored,
+        Written::Stored { .. }
+        | Written::Refused
+        | Written::Unanswered
+        | Written::Full
+        | Written::TooLarge
+        | Written::Unavailable { .. } => stored,
     }
 }
 
 fn next(answer: Result<crate::publisher::Ack, PublishError>) -> Next {
     let error = match answer {
-        Ok(ack) => return Next::Done(Stored::Stored { sequence: ack.sequence }),
+        Ok(ack) => {
+            return Next::Done(Written::Stored {
+                sequence: ack.sequence,
+            });
+        }
         Err(error) => error,
     };
     let reason = error.to_string();
     match error {
-        PublishError::WrongLastSequence { .. } => Next::Done(Stored::Refused),
-        PublishError::Full { .. } => Next::Done(Stored::Full),
-        PublishError::TooLarge => Next::Done(Stored::TooLarge),
+        PublishError::WrongLastSequence { .. } => Next::Done(Written::Refused),
+        PublishError::Full { .. } => Next::Done(Written::Full),
+        PublishError::TooLarge => Next::Done(Written::TooLarge),
         PublishError::Denied
         | PublishError::BadSubject
         | PublishError::Other { .. }
-        | PublishError::Closed => Next::Done(Stored::Unavailable { reason }),
+        | PublishError::Closed => Next::Done(Written::Unavailable { reason }),
         PublishError::Busy { .. } | PublishError::NoStream | PublishError::Unavailable { .. } => {
             Next::Again { reason }
         }
@@ -160,11 +173,11 @@ mod tests {
 
     #[test]
     fn after_a_silence_no_refusal_means_that_nothing_is_stored() {
-        assert_eq!(settled(Stored::Full, false), Stored::Full);
-        assert_eq!(settled(Stored::Full, true), Stored::Unanswered);
-        assert_eq!(settled(Stored::TooLarge, true), Stored::Unanswered);
-        assert_eq!(settled(Stored::Refused, true), Stored::Refused);
-        let stored = Stored::Stored { sequence: 3 };
+        assert_eq!(settled(Written::Full, false), Written::Full);
+        assert_eq!(settled(Written::Full, true), Written::Unanswered);
+        assert_eq!(settled(Written::TooLarge, true), Written::Unanswered);
+        assert_eq!(settled(Written::Refused, true), Written::Refused);
+        let stored = Written::Stored { sequence: 3 };
         assert_eq!(settled(stored.clone(), true), stored);
     }
 }

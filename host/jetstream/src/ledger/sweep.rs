@@ -59,7 +59,14 @@ enum Step {
 impl Sweep {
     pub(super) async fn start(api: Api, lineage: Lineage) -> Result<Self, Error> {
         let credit = Credit::default();
-        let mut sweep = Self { api, lineage, run: None, credit, last_seen: 0, restarts: 0 };
+        let mut sweep = Self {
+            api,
+            lineage,
+            run: None,
+            credit,
+            last_seen: 0,
+            restarts: 0,
+        };
         sweep.run = sweep.begin().await?;
         Ok(sweep)
     }
@@ -73,7 +80,9 @@ impl Sweep {
     /// Not safe: a record that was received may be lost. Drop the sweep.
     pub async fn next(&mut self) -> Result<Option<Held>, Error> {
         loop {
-            let Some(run) = &mut self.run else { return Ok(None) };
+            let Some(run) = &mut self.run else {
+                return Ok(None);
+            };
             let step = run.step(&self.api, &mut self.credit).await;
             match step {
                 Step::Done => self.finish().await,
@@ -87,7 +96,10 @@ impl Sweep {
                     }
                     if is_held(&delivery) {
                         let ek = last_token(&delivery.subject).to_owned();
-                        return Ok(Some(Held { ek, revision: self.last_seen }));
+                        return Ok(Some(Held {
+                            ek,
+                            revision: self.last_seen,
+                        }));
                     }
                 }
             }
@@ -104,7 +116,10 @@ impl Sweep {
             return Ok(None);
         }
         let connection = Arc::new(self.api.connection().clone());
-        let origin = Origin { stream: stream.clone(), created_ns: info.created_ns };
+        let origin = Origin {
+            stream: stream.clone(),
+            created_ns: info.created_ns,
+        };
         let source = Source {
             origin: Arc::new(origin),
             consumer: consumer.name,
@@ -113,7 +128,11 @@ impl Sweep {
         };
         let session = Session::start(connection, source, Pace::default()).await?;
         self.credit = Credit::default();
-        Ok(Some(Run { stream, session, received: 0 }))
+        Ok(Some(Run {
+            stream,
+            session,
+            received: 0,
+        }))
     }
 
     fn consumer(&self) -> ConsumerConfig {
@@ -132,7 +151,9 @@ impl Sweep {
 
     async fn restart(&mut self) -> Result<(), Error> {
         self.finish().await;
-        let mut error = Error::NoResponder { subject: self.lineage.records() };
+        let mut error = Error::NoResponder {
+            subject: self.lineage.records(),
+        };
         while self.restarts < RESTARTS_MAX {
             self.restarts += 1;
             tokio::time::sleep(PAUSE * self.restarts).await;
@@ -150,7 +171,10 @@ impl Sweep {
     /// The consumer would go by itself, but counts until then.
     async fn finish(&mut self) {
         if let Some(run) = self.run.take() {
-            let deleted = self.api.delete_consumer(&run.stream, run.session.consumer()).await;
+            let deleted = self
+                .api
+                .delete_consumer(&run.stream, run.session.consumer())
+                .await;
             if let Err(error) = deleted {
                 tracing::debug!(message = %error, "a sweep's consumer is left to its time-out");
             }
@@ -165,7 +189,10 @@ impl Run {
             credit.grant(BATCH, u64::MAX);
         }
         match self.session.next(credit, Mode::Pulling).await {
-            Signal::Delivered { delivery, consumer_sequence } => {
+            Signal::Delivered {
+                delivery,
+                consumer_sequence,
+            } => {
                 if consumer_sequence != self.received + 1 {
                     return Step::Broken;
                 }
@@ -198,5 +225,7 @@ impl Run {
 
 fn is_held(delivery: &Delivery) -> bool {
     let entries = delivery.headers.entries();
-    entries.iter().any(|(name, _)| name.eq_ignore_ascii_case(HOLD.as_bytes()))
+    entries
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case(HOLD.as_bytes()))
 }

@@ -20,7 +20,10 @@ pub(super) struct Label {
 
 impl Label {
     pub(super) fn of(entry: &[u8], parts: u32) -> Self {
-        Self { parts, digest: digest(entry) }
+        Self {
+            parts,
+            digest: digest(entry),
+        }
     }
 
     pub(super) fn parts(&self) -> u32 {
@@ -44,14 +47,19 @@ impl Label {
     fn parse(text: &str) -> Option<Self> {
         let (parts, digest) = text.split_once(';')?;
         let digest = data_encoding::HEXLOWER.decode(digest.as_bytes()).ok()?;
-        Some(Self { parts: parts.parse().ok()?, digest: digest.try_into().ok()? })
+        Some(Self {
+            parts: parts.parse().ok()?,
+            digest: digest.try_into().ok()?,
+        })
     }
 }
 
 /// An empty entry is one empty part.
 pub(super) fn cut(entry: &Bytes, part_bytes: usize) -> Vec<Bytes> {
     let starts = (0..entry.len().max(1)).step_by(part_bytes);
-    starts.map(|at| entry.slice(at..entry.len().min(at.saturating_add(part_bytes)))).collect()
+    starts
+        .map(|at| entry.slice(at..entry.len().min(at.saturating_add(part_bytes))))
+        .collect()
 }
 
 /// None when the parts are not those that the label was made for.

@@ -1,5 +1,6 @@
 //! Reads publish acknowledgements.
 
+use super::table::{Answer, Ticket};
 use super::{Ack, PublishError};
 use crate::connection::Fault;
 use async_nats::{Message, StatusCode};
@@ -11,8 +12,9 @@ use std::sync::Arc;
 const NAMES_KEPT: usize = 64;
 
 /// Reads acknowledgements; remembers the names of streams.
-#[derive(Default)]
 pub(super) struct Reader {
+    /// Length of a reply subject before its last token.
+    prefix: usize,
     names: Vec<Arc<str>>,
 }
 
@@ -28,12 +30,27 @@ struct Body<'a> {
 }
 
 impl Reader {
-    pub(super) fn read(&mut self, reply: &Message) -> Result<Ack, PublishError> {
+    pub(super) fn new(prefix: usize) -> Self {
+        Self {
+            prefix,
+            names: Vec::new(),
+        }
+    }
+
+    /// Whose answer it is, and what it says; None for what is no answer.
+    pub(super) fn read(&mut self, reply: &Message) -> Option<(Ticket, Answer)> {
+        let ticket = Ticket::parse(reply.subject.as_str().get(self.prefix..)?)?;
+        Some((ticket, self.answer(reply)))
+    }
+
+    fn answer(&mut self, reply: &Message) -> Answer {
         if reply.status == Some(StatusCode::NO_RESPONDERS) {
             return Err(PublishError::NoStream);
         }
         match serde_json::from_slice::<Body<'_>>(&reply.payload) {
-            Ok(Body { error: Some(fault), .. }) => Err(refusal(fault)),
+            Ok(Body {
+                error: Some(fault), ..
+            }) => Err(refusal(fault)),
             Ok(body) if body.seq > 0 => Ok(Ack {
                 stream: self.name(&body.stream),
                 sequence: body.seq,
@@ -58,7 +75,10 @@ impl Reader {
 }
 
 fn not_an_ack(reason: String) -> PublishError {
-    PublishError::Other { code: 0, text: format!("the answer is no acknowledgement: {reason}") }
+    PublishError::Other {
+        code: 0,
+        text: format!("the answer is no acknowledgement: {reason}"),
+    }
 }
 
 /// The server's codes, from its list of JetStream API errors.
@@ -66,7 +86,9 @@ fn refusal(fault: Fault) -> PublishError {
     let code = fault.err_code;
     let text = fault.description;
     match code {
-        10071 => PublishError::WrongLastSequence { actual: last_number(&text) },
+        10071 => PublishError::WrongLastSequence {
+            actual: last_number(&text),
+        },
         // 10164 has the wording of 10071, but means that another write of the
         // subject is under way and its outcome unknown.
         10158 | 10163 | 10164 | 10167 | 10176 | 10210 | 10211 => PublishError::Busy { code, text },
@@ -82,7 +104,10 @@ fn refusal(fault: Fault) -> PublishError {
 
 /// `wrong last sequence: 7` holds the number nowhere else.
 fn last_number(text: &str) -> Option<u64> {
-    text.rsplit(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    text.rsplit(|c: char| !c.is_ascii_digit())
+        .next()?
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -91,7 +116,7 @@ mod tests {
 
     fn reply(payload: &'static str, status: Option<StatusCode>) -> Message {
         Message {
-            subject: "r".into(),
+            subject: "r.1-2".into(),
             reply: None,
             payload: payload.into(),
             headers: None,
@@ -101,45 +126,89 @@ mod tests {
         }
     }
 
-    fn read(payload: &'static str) -> Result<Ack, PublishError> {
-        Reader::default().read(&reply(payload, None))
+    fn answer(reply: &Message) -> Answer {
+        Reader::new("r.".len())
+            .read(reply)
+            .expect("addressed to a slot")
+            .1
+    }
+
+    fn read(payload: &'static str) -> Answer {
+        answer(&reply(payload, None))
     }
 
     #[test]
     fn acknowledgements_are_read() {
-        let ack = |duplicate| Ack { stream: "S".into(), sequence: 7, duplicate };
+        let ack = |duplicate| Ack {
+            stream: "S".into(),
+            sequence: 7,
+            duplicate,
+        };
         assert_eq!(read(r#"{"stream":"S", "seq":7}"#), Ok(ack(false)));
-        assert_eq!(read(r#"{"stream":"S","domain":"d","seq":7,"duplicate":true}"#), Ok(ack(true)));
+        assert_eq!(
+            read(r#"{"stream":"S","domain":"d","seq":7,"duplicate":true}"#),
+            Ok(ack(true))
+        );
+    }
+
+    #[test]
+    fn what_is_addressed_to_no_slot_is_passed_over() {
+        for subject in ["", "r", "r.", "r.x", "r.1", "r.1-2-3"] {
+            let stray = Message {
+                subject: subject.into(),
+                ..reply("{}", None)
+            };
+            assert!(Reader::new("r.".len()).read(&stray).is_none(), "{subject}");
+        }
     }
 
     #[test]
     fn each_refusal_has_its_place() {
         let refused = |code: u64, text: &str| {
-            refusal(Fault { code: 400, err_code: code, description: text.to_owned() })
+            refusal(Fault {
+                code: 400,
+                err_code: code,
+                description: text.to_owned(),
+            })
         };
         let wrong = PublishError::WrongLastSequence { actual: Some(12) };
         assert_eq!(refused(10071, "wrong last sequence: 12"), wrong);
         let unsaid = PublishError::WrongLastSequence { actual: None };
         assert_eq!(refused(10071, "wrong last sequence"), unsaid);
         for code in [10158, 10163, 10164, 10167, 10176, 10210] {
-            assert!(matches!(refused(code, ""), PublishError::Busy { .. }), "{code}");
+            assert!(
+                matches!(refused(code, ""), PublishError::Busy { .. }),
+                "{code}"
+            );
         }
         for code in [10002, 10023, 10028, 10047, 10077, 10122] {
-            assert!(matches!(refused(code, ""), PublishError::Full { .. }), "{code}");
+            assert!(
+                matches!(refused(code, ""), PublishError::Full { .. }),
+                "{code}"
+            );
         }
         for code in [10008, 10009, 10039, 10076, 10118] {
-            assert!(matches!(refused(code, ""), PublishError::Unavailable { .. }), "{code}");
+            assert!(
+                matches!(refused(code, ""), PublishError::Unavailable { .. }),
+                "{code}"
+            );
         }
         assert_eq!(refused(10054, ""), PublishError::TooLarge);
-        assert!(matches!(refused(10109, "sealed"), PublishError::Other { code: 10109, .. }));
+        assert!(matches!(
+            refused(10109, "sealed"),
+            PublishError::Other { code: 10109, .. }
+        ));
     }
 
     #[test]
     fn silence_of_the_subject_and_strange_answers_are_told_apart() {
-        let none = Reader::default().read(&reply("", Some(StatusCode::NO_RESPONDERS)));
+        let none = answer(&reply("", Some(StatusCode::NO_RESPONDERS)));
         assert_eq!(none, Err(PublishError::NoStream));
         for payload in ["", "+OK", "{}", "[]", "null", r#"{"stream":"S"}"#] {
-            assert!(matches!(read(payload), Err(PublishError::Other { code: 0, .. })), "{payload}");
+            assert!(
+                matches!(read(payload), Err(PublishError::Other { code: 0, .. })),
+                "{payload}"
+            );
         }
     }
 }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-type Answer = Result<Ack, PublishError>;
+pub(super) type Answer = Result<Ack, PublishError>;
 
 /// Slot and generation, as the last token of a reply subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,10 @@ pub(super) struct Ticket {
 impl Ticket {
     pub(super) fn parse(token: &str) -> Option<Self> {
         let (slot, generation) = token.split_once('-')?;
-        Some(Self { slot: slot.parse().ok()?, generation: generation.parse().ok()? })
+        Some(Self {
+            slot: slot.parse().ok()?,
+            generation: generation.parse().ok()?,
+        })
     }
 }
 
@@ -84,7 +87,10 @@ impl Window {
             slots: (0..slots).map(empty).collect(),
             free: (0..slots).rev().collect(),
         };
-        Self { table: Mutex::new(table), room: Semaphore::new(size) }
+        Self {
+            table: Mutex::new(table),
+            room: Semaphore::new(size),
+        }
     }
 
     pub(super) fn in_use(&self) -> usize {
@@ -103,32 +109,50 @@ impl Window {
         slot.phase = Phase::Waiting(None);
         slot.subject = subject;
         slot.sent = Instant::now();
-        let ticket = Ticket { slot: index, generation: slot.generation };
+        let ticket = Ticket {
+            slot: index,
+            generation: slot.generation,
+        };
         drop(table);
-        Claim { window: self.clone(), ticket, done: false }
+        Claim {
+            window: self.clone(),
+            ticket,
+            done: false,
+        }
     }
 
-    /// The answer for a ticket; a ticket of an earlier use is passed over.
-    pub(super) fn settle(&self, ticket: Ticket, answer: Answer) {
+    /// Answers for tickets; a ticket of an earlier use is passed over.
+    pub(super) fn settle(&self, answers: Vec<(Ticket, Answer)>) {
+        let mut wakers = Vec::with_capacity(answers.len());
         let mut table = self.lock();
-        let known = table.slots.get(ticket.slot as usize);
-        if known.is_some_and(|slot| slot.generation == ticket.generation) {
-            let waker = self.close(&mut table, ticket.slot, answer);
-            drop(table);
-            waker.inspect(Waker::wake_by_ref);
+        for (ticket, answer) in answers {
+            let known = table.slots.get(ticket.slot as usize);
+            if known.is_some_and(|slot| slot.generation == ticket.generation) {
+                wakers.extend(self.close(&mut table, ticket.slot, answer));
+            }
         }
+        drop(table);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// The same error for all slots in use that `which` selects.
     pub(super) fn settle_all(&self, which: impl Fn(InUse<'_>) -> bool, error: &PublishError) {
         let mut table = self.lock();
         let mut wakers = Vec::new();
-        for index in 0..table.slots.len() {
-            let slot = &table.slots[index];
-            let open = matches!(slot.phase, Phase::Waiting(_) | Phase::Abandoned);
-            if open && which(InUse { subject: &slot.subject, sent: slot.sent }) {
-                wakers.extend(self.close(&mut table, index as u32, Err(error.clone())));
-            }
+        let open = |slot: &Slot| matches!(slot.phase, Phase::Waiting(_) | Phase::Abandoned);
+        let chosen: Vec<u32> = (0u32..)
+            .zip(&table.slots)
+            .filter(|(_, slot)| open(slot))
+            .filter(|(_, slot)| {
+                which(InUse {
+                    subject: &slot.subject,
+                    sent: slot.sent,
+                })
+            })
+            .map(|(index, _)| index)
+            .collect();
+        for index in chosen {
+            wakers.extend(self.close(&mut table, index, Err(error.clone())));
         }
         drop(table);
         wakers.into_iter().for_each(Waker::wake);

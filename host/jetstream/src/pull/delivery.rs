@@ -48,8 +48,10 @@ impl Delivery {
         metadata: &Metadata,
         token: Option<AckToken>,
     ) -> Self {
-        let position =
-            Position { sequence: metadata.stream_sequence, stored_ns: metadata.stored_ns };
+        let position = Position {
+            sequence: metadata.stream_sequence,
+            stored_ns: metadata.stored_ns,
+        };
         Self {
             origin: origin.clone(),
             position,
@@ -70,7 +72,10 @@ impl Delivery {
     ) -> Self {
         Self {
             origin: origin.clone(),
-            position: Position { sequence: message.sequence, stored_ns: message.stored_ns },
+            position: Position {
+                sequence: message.sequence,
+                stored_ns: message.stored_ns,
+            },
             subject: message.subject,
             headers: Headers::raw(message.header_block),
             payload: message.data,
@@ -93,7 +98,11 @@ pub struct AckToken {
 
 impl AckToken {
     pub(crate) fn new(link: &Arc<Connection>, reply: Subject, sequence: u64) -> Self {
-        Self { link: link.clone(), reply, sequence }
+        Self {
+            link: link.clone(),
+            reply,
+            sequence,
+        }
     }
 
     /// The stream sequence of the delivery.
@@ -115,7 +124,10 @@ impl AckToken {
     /// # Errors
     /// `NoResponder` when the consumer is gone; `TimedOut`, `Denied`, `Closed`.
     pub async fn ack_confirmed(&self) -> Result<(), Error> {
-        let answer = self.link.request(self.reply.as_str(), Bytes::from_static(b"+ACK")).await;
+        let answer = self
+            .link
+            .request(self.reply.as_str(), Bytes::from_static(b"+ACK"))
+            .await;
         answer.map(|_| ())
     }
 

@@ -18,8 +18,14 @@ pub(crate) async fn next_stored(
         [] => vec![">"],
         some => some.iter().map(String::as_str).collect(),
     };
-    let queries: Vec<_> = filters.iter().map(|filter| Query::next(filter, from)).collect();
+    let queries: Vec<_> = filters
+        .iter()
+        .map(|filter| Query::next(filter, from))
+        .collect();
     let asked = queries.iter().map(|query| api.message(stream, query));
     let found = try_join_all(asked).await?;
-    Ok(found.into_iter().flatten().min_by_key(|message| message.sequence))
+    Ok(found
+        .into_iter()
+        .flatten()
+        .min_by_key(|message| message.sequence))
 }

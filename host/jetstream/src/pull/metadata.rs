@@ -71,7 +71,13 @@ mod tests {
 
     #[test]
     fn what_is_not_one_is_refused() {
-        for subject in ["", "a.b", "$JS.ACK.S.C.1.2.3.4", "$JS.ACK.S.C.1.x.3.4.5", "$JS.ACK."] {
+        for subject in [
+            "",
+            "a.b",
+            "$JS.ACK.S.C.1.2.3.4",
+            "$JS.ACK.S.C.1.x.3.4.5",
+            "$JS.ACK.",
+        ] {
             assert_eq!(Metadata::parse(subject), None, "{subject}");
         }
     }

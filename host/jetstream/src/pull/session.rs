@@ -40,8 +40,14 @@ pub(crate) enum Mode {
 /// What a session reports.
 #[derive(Debug)]
 pub(crate) enum Signal {
-    Delivered { delivery: Delivery, consumer_sequence: u64 },
-    Heartbeat { last_consumer: Option<u64>, last_stream: Option<u64> },
+    Delivered {
+        delivery: Delivery,
+        consumer_sequence: u64,
+    },
+    Heartbeat {
+        last_consumer: Option<u64>,
+        last_stream: Option<u64>,
+    },
     /// Stopped, and no request is open: nothing can arrive any more.
     Lapsed,
     Ended(End),
@@ -192,7 +198,10 @@ impl Session {
         match message.subject.strip_prefix(self.inbox.as_str()) {
             Some(token) => {
                 let status = Status::of(&message)?;
-                let current = self.request.as_ref().is_some_and(|open| open.token == token);
+                let current = self
+                    .request
+                    .as_ref()
+                    .is_some_and(|open| open.token == token);
                 self.heed(status, current)
             }
             None => Some(self.deliver(message)),
@@ -201,9 +210,13 @@ impl Session {
 
     fn heed(&mut self, status: Status, current: bool) -> Option<Signal> {
         match status {
-            Status::Heartbeat { last_consumer, last_stream } => {
-                Some(Signal::Heartbeat { last_consumer, last_stream })
-            }
+            Status::Heartbeat {
+                last_consumer,
+                last_stream,
+            } => Some(Signal::Heartbeat {
+                last_consumer,
+                last_stream,
+            }),
             Status::Over => {
                 self.request.take_if(|_| current);
                 None
@@ -228,7 +241,9 @@ impl Session {
     fn deliver(&mut self, message: Message) -> Signal {
         let reply = message.reply.clone().unwrap_or_else(|| "".into());
         let Some(metadata) = Metadata::parse(&reply) else {
-            return Signal::Ended(End::Unplaced { reply: reply.into_string() });
+            return Signal::Ended(End::Unplaced {
+                reply: reply.into_string(),
+            });
         };
         if let Some(request) = &mut self.request {
             request.delivered = true;
@@ -237,12 +252,17 @@ impl Session {
         self.request.take_if(|request| request.left == 0);
         let token = match self.source.acknowledged {
             Acknowledged::Never => None,
-            Acknowledged::Each => {
-                Some(AckToken::new(&self.connection, reply, metadata.stream_sequence))
-            }
+            Acknowledged::Each => Some(AckToken::new(
+                &self.connection,
+                reply,
+                metadata.stream_sequence,
+            )),
         };
         let delivery = Delivery::received(&self.source.origin, message, &metadata, token);
-        Signal::Delivered { delivery, consumer_sequence: metadata.consumer_sequence }
+        Signal::Delivered {
+            delivery,
+            consumer_sequence: metadata.consumer_sequence,
+        }
     }
 
     async fn pull(&mut self, ask: Ask) -> Result<(), Error> {
@@ -259,11 +279,17 @@ impl Session {
         );
         let reply = format!("{}{token}", self.inbox);
         let client = self.connection.client();
-        let sent = client.publish_with_reply(subject, reply, body.to_string().into()).await;
+        let sent = client
+            .publish_with_reply(subject, reply, body.to_string().into())
+            .await;
         sent.map_err(|_| Error::Closed)?;
         self.requests_made += 1;
         self.heard = Instant::now();
-        self.request = Some(Request { token, left: ask.events, delivered: false });
+        self.request = Some(Request {
+            token,
+            left: ask.events,
+            delivered: false,
+        });
         Ok(())
     }
 

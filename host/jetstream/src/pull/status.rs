@@ -8,7 +8,10 @@ use async_nats::{HeaderMap, Message};
 pub(crate) enum Status {
     /// The consumer is there. Its own sequence and the stream's, as far as it
     /// has sent or passed over.
-    Heartbeat { last_consumer: Option<u64>, last_stream: Option<u64> },
+    Heartbeat {
+        last_consumer: Option<u64>,
+        last_stream: Option<u64>,
+    },
     /// The request is over; there was no more within its time or limits.
     Over,
     /// The request is over, because its bytes are used up.
@@ -29,8 +32,8 @@ impl Status {
         let text = message.description.as_deref().unwrap_or_default();
         Some(match (code, text) {
             (100, _) => Self::Heartbeat {
-                last_consumer: number(&message.headers, NATS_LAST_CONSUMER),
-                last_stream: number(&message.headers, NATS_LAST_STREAM),
+                last_consumer: number(message.headers.as_ref(), NATS_LAST_CONSUMER),
+                last_stream: number(message.headers.as_ref(), NATS_LAST_STREAM),
             },
             (404 | 408, _) => Self::Over,
             (409, "Message Size Exceeds MaxBytes") => Self::BytesReached,
@@ -39,13 +42,16 @@ impl Status {
             (409, "Leadership Change" | "Server Shutdown") => Self::Moved,
             (503, _) => Self::NoResponders,
             // 400, the limits of 409, 423, and whatever comes with later servers.
-            (code, text) => Self::Refused { code, text: text.to_owned() },
+            (code, text) => Self::Refused {
+                code,
+                text: text.to_owned(),
+            },
         })
     }
 }
 
-fn number(headers: &Option<HeaderMap>, name: async_nats::HeaderName) -> Option<u64> {
-    headers.as_ref()?.get(name)?.as_str().parse().ok()
+fn number(headers: Option<&HeaderMap>, name: async_nats::HeaderName) -> Option<u64> {
+    headers?.get(name)?.as_str().parse().ok()
 }
 
 #[cfg(test)]
@@ -66,7 +72,10 @@ mod tests {
 
     #[test]
     fn each_status_has_one_meaning() {
-        let refused = |code, text: &str| Status::Refused { code, text: text.to_owned() };
+        let refused = |code, text: &str| Status::Refused {
+            code,
+            text: text.to_owned(),
+        };
         let cases = [
             (404, "No Messages", Status::Over),
             (408, "Request Timeout", Status::Over),
@@ -76,13 +85,21 @@ mod tests {
             (409, "Consumer Deleted", Status::Deleted),
             (409, "Leadership Change", Status::Moved),
             (409, "Server Shutdown", Status::Moved),
-            (409, "Exceeded MaxWaiting", refused(409, "Exceeded MaxWaiting")),
+            (
+                409,
+                "Exceeded MaxWaiting",
+                refused(409, "Exceeded MaxWaiting"),
+            ),
             (400, "Bad Request", refused(400, "Bad Request")),
             (423, "Nats-Wrong-Pin-Id", refused(423, "Nats-Wrong-Pin-Id")),
             (503, "", Status::NoResponders),
         ];
         for (code, text, meaning) in cases {
-            assert_eq!(Status::of(&message(code, text)), Some(meaning), "{code} {text}");
+            assert_eq!(
+                Status::of(&message(code, text)),
+                Some(meaning),
+                "{code} {text}"
+            );
         }
     }
 
@@ -93,7 +110,10 @@ mod tests {
         headers.insert(NATS_LAST_CONSUMER, "7");
         headers.insert(NATS_LAST_STREAM, "70");
         heartbeat.headers = Some(headers);
-        let wanted = Status::Heartbeat { last_consumer: Some(7), last_stream: Some(70) };
+        let wanted = Status::Heartbeat {
+            last_consumer: Some(7),
+            last_stream: Some(70),
+        };
         assert_eq!(Status::of(&heartbeat), Some(wanted));
     }
 }

@@ -1,8 +1,8 @@
 //! The reader's conversations with the broker: making a consumer, and fetching
 //! one event. Each begins with the source check.
 
-use super::source::{self, Checked, RolledBack, SourceMark};
 use super::Settings;
+use super::source::{self, Checked, RolledBack, SourceMark};
 use crate::api::Api;
 use crate::api::consumer::{AckPolicy, ConsumerConfig, DeliverPolicy, Position};
 use crate::api::message::StoredMessage;
@@ -43,12 +43,18 @@ pub(super) struct Stepped {
 pub(super) enum Failure {
     RolledBack(RolledBack),
     /// `abandoned`: a consumer that may have been made all the same.
-    Broker { error: Error, abandoned: Option<String> },
+    Broker {
+        error: Error,
+        abandoned: Option<String>,
+    },
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Broker { error, abandoned: None }
+        Self::Broker {
+            error,
+            abandoned: None,
+        }
     }
 }
 
@@ -58,10 +64,17 @@ pub(super) async fn open(plan: Plan) -> Result<Opened, Failure> {
         plan.api.delete_consumer(&plan.stream, name).await?;
     }
     let mut checked = source::check(&plan.api, &plan.stream, &plan.mark).await?;
-    let name = format!("{CONSUMER_PREFIX}{}-{:016x}", plan.settings.label, rand::random::<u64>());
+    let name = format!(
+        "{CONSUMER_PREFIX}{}-{:016x}",
+        plan.settings.label,
+        rand::random::<u64>()
+    );
     let started = begin(&plan, &name, &mut checked).await;
     started.map_err(|failure| match failure {
-        Failure::Broker { error, .. } => Failure::Broker { error, abandoned: Some(name) },
+        Failure::Broker { error, .. } => Failure::Broker {
+            error,
+            abandoned: Some(name),
+        },
         rolled_back @ Failure::RolledBack(_) => rolled_back,
     })
 }
@@ -84,7 +97,10 @@ async fn begin(plan: &Plan, name: &str, checked: &mut Checked) -> Result<Opened,
         acknowledged: Acknowledged::Never,
     };
     let session = Session::start(Arc::new(consume.clone()), source, plan.settings.pace).await?;
-    Ok(Opened { session, lost: checked.lost })
+    Ok(Opened {
+        session,
+        lost: checked.lost,
+    })
 }
 
 /// Creates the consumer; the stream sequence that it counts as delivered.
@@ -122,8 +138,15 @@ pub(super) async fn step(plan: Plan) -> Result<Stepped, Failure> {
     let checked = source::check(&plan.api, &plan.stream, &plan.mark).await?;
     let from = checked.next_sequence;
     let message = fetch::next_stored(&plan.api, &plan.stream, &plan.filters, from).await?;
-    let origin = Origin { stream: plan.stream, created_ns: plan.mark.created_ns };
-    Ok(Stepped { lost: checked.lost, message, origin: Arc::new(origin) })
+    let origin = Origin {
+        stream: plan.stream,
+        created_ns: plan.mark.created_ns,
+    };
+    Ok(Stepped {
+        lost: checked.lost,
+        message,
+        origin: Arc::new(origin),
+    })
 }
 
 fn nanos(duration: Duration) -> u64 {

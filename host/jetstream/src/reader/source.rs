@@ -38,7 +38,11 @@ pub enum RolledBack {
     #[error(
         "event {sequence} was stored at {found_ns} ns, and the one read before at {expected_ns} ns"
     )]
-    OtherEvent { sequence: u64, expected_ns: u64, found_ns: u64 },
+    OtherEvent {
+        sequence: u64,
+        expected_ns: u64,
+        found_ns: u64,
+    },
 }
 
 /// A stream as its leader describes it now.
@@ -58,7 +62,11 @@ impl SourceFacts {
     /// The mark of somebody who has read nothing and begins at `from`.
     pub fn mark_before(&self, from: u64) -> SourceMark {
         let watermark = from.saturating_sub(1);
-        SourceMark { created_ns: self.created_ns, watermark, stored_ns: 0 }
+        SourceMark {
+            created_ns: self.created_ns,
+            watermark,
+            stored_ns: 0,
+        }
     }
 }
 
@@ -95,16 +103,26 @@ pub(super) async fn check(api: &Api, stream: &str, mark: &SourceMark) -> Result<
     }
     let lost = lost(&facts, mark);
     let next_sequence = lost.map_or(mark.watermark, |(_, to)| to) + 1;
-    Ok(Checked { next_sequence, lost, max_msg_size: facts.max_msg_size })
+    Ok(Checked {
+        next_sequence,
+        lost,
+        max_msg_size: facts.max_msg_size,
+    })
 }
 
 fn compare(facts: &SourceFacts, mark: &SourceMark) -> Result<(), RolledBack> {
     if facts.created_ns != mark.created_ns {
         let (expected_ns, found_ns) = (mark.created_ns, facts.created_ns);
-        return Err(RolledBack::CreatedAgain { expected_ns, found_ns });
+        return Err(RolledBack::CreatedAgain {
+            expected_ns,
+            found_ns,
+        });
     }
     if facts.last < mark.watermark {
-        return Err(RolledBack::Shorter { watermark: mark.watermark, last: facts.last });
+        return Err(RolledBack::Shorter {
+            watermark: mark.watermark,
+            last: facts.last,
+        });
     }
     Ok(())
 }
@@ -124,7 +142,9 @@ async fn look(api: &Api, stream: &str) -> Result<SourceFacts, Error> {
         created_ns: info.created_ns,
         first: info.state.first_sequence.max(1),
         last: info.state.last_sequence,
-        max_msg_size: u64::try_from(info.config.max_msg_size).ok().filter(|size| *size > 0),
+        max_msg_size: u64::try_from(info.config.max_msg_size)
+            .ok()
+            .filter(|size| *size > 0),
     })
 }
 
@@ -132,18 +152,32 @@ async fn look(api: &Api, stream: &str) -> Result<SourceFacts, Error> {
 mod tests {
     use super::*;
 
-    const FACTS: SourceFacts =
-        SourceFacts { created_ns: 1, first: 11, last: 20, max_msg_size: None };
+    const FACTS: SourceFacts = SourceFacts {
+        created_ns: 1,
+        first: 11,
+        last: 20,
+        max_msg_size: None,
+    };
 
     fn mark(created_ns: u64, watermark: u64) -> SourceMark {
-        SourceMark { created_ns, watermark, stored_ns: 0 }
+        SourceMark {
+            created_ns,
+            watermark,
+            stored_ns: 0,
+        }
     }
 
     #[test]
     fn a_source_made_again_or_cut_off_is_another_one() {
-        let made_again = RolledBack::CreatedAgain { expected_ns: 2, found_ns: 1 };
+        let made_again = RolledBack::CreatedAgain {
+            expected_ns: 2,
+            found_ns: 1,
+        };
         assert_eq!(compare(&FACTS, &mark(2, 15)), Err(made_again));
-        let shorter = RolledBack::Shorter { watermark: 21, last: 20 };
+        let shorter = RolledBack::Shorter {
+            watermark: 21,
+            last: 20,
+        };
         assert_eq!(compare(&FACTS, &mark(1, 21)), Err(shorter));
         assert_eq!(compare(&FACTS, &mark(1, 20)), Ok(()));
     }

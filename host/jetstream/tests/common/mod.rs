@@ -1,6 +1,8 @@
 //! What the tests of this crate share.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod lossy;
+pub mod reading;
 mod server;
 
 use async_nats::jetstream;
@@ -26,7 +28,7 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
-    .await
+    .await;
 }
 
 pub fn settings(server: &Server) -> Settings {
@@ -34,12 +36,17 @@ pub fn settings(server: &Server) -> Settings {
 }
 
 pub async fn connect(server: &Server) -> Connection {
-    connection::connect(&settings(server), &Purpose::Control).await.expect("connected")
+    connection::connect(&settings(server), &Purpose::Control)
+        .await
+        .expect("connected")
 }
 
 pub async fn links(server: &Server) -> Links {
     let consume = connection::connect(&settings(server), &Purpose::Consume("test".into())).await;
-    Links { control: connect(server).await, consume: consume.expect("connected") }
+    Links {
+        control: connect(server).await,
+        consume: consume.expect("connected"),
+    }
 }
 
 /// The client library's own JetStream, to arrange things with.
@@ -60,6 +67,9 @@ pub async fn stream(js: &jetstream::Context, name: &str) -> jetstream::stream::S
 
 /// Stores one event and returns its sequence.
 pub async fn store(js: &jetstream::Context, subject: &str, payload: &str) -> u64 {
-    let sent = js.publish(subject.to_owned(), payload.to_owned().into()).await.expect("sent");
+    let sent = js
+        .publish(subject.to_owned(), payload.to_owned().into())
+        .await
+        .expect("sent");
     sent.await.expect("stored").sequence
 }

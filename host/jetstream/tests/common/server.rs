@@ -28,7 +28,10 @@ impl Server {
     pub fn configured(extra: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the store");
         let store = folder.path().join("store");
-        Self::launch(folder, &format!("jetstream {{ store_dir: {store:?} }}\n{extra}\n"))
+        Self::launch(
+            folder,
+            &format!("jetstream {{ store_dir: {store:?} }}\n{extra}\n"),
+        )
     }
 
     /// A server that does not know JetStream.
@@ -90,7 +93,10 @@ impl Server {
         while !line.starts_with("PONG") {
             assert!(!line.starts_with("-ERR"), "refused: {line}");
             line.clear();
-            assert!(lines.read_line(&mut line).expect("an answer") > 0, "closed by the server");
+            assert!(
+                lines.read_line(&mut line).expect("an answer") > 0,
+                "closed by the server"
+            );
         }
     }
 
@@ -102,7 +108,13 @@ impl Server {
             std::fs::write(folder.path().join("server.conf"), text).expect("the configuration");
             let mut child = spawn(folder.path());
             match wait_for(&mut child, port) {
-                Ok(()) => return Self { child, port, folder },
+                Ok(()) => {
+                    return Self {
+                        child,
+                        port,
+                        folder,
+                    };
+                }
                 Err(log) => eprintln!("nats-server did not start: {log}"),
             }
         }
@@ -111,7 +123,10 @@ impl Server {
 
     fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
-        let done = Command::new("kill").args([signal, &pid]).status().expect("kill runs");
+        let done = Command::new("kill")
+            .args([signal, &pid])
+            .status()
+            .expect("kill runs");
         assert!(done.success(), "kill {signal} {pid}");
     }
 }

@@ -44,7 +44,9 @@ impl Fields {
     pub(super) fn embed(&mut self, name: &'static str) {
         let field = self.0.iter_mut().find(|(known, _)| *known == name);
         if let Some((_, value)) = field
-            && let Some(object) = value.as_str().and_then(|text| serde_json::from_str(text).ok())
+            && let Some(object) = value
+                .as_str()
+                .and_then(|text| serde_json::from_str(text).ok())
         {
             *value = Value::Object(object);
         }

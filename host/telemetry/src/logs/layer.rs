@@ -5,7 +5,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Scope};
 
 use super::fields::Fields;
 use super::line::{self, Line};
@@ -48,7 +48,7 @@ where
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut fields = Fields::default();
         let scope = context.event_scope(event).into_iter();
-        for span in scope.flat_map(|scope| scope.from_root()) {
+        for span in scope.flat_map(Scope::from_root) {
             if let Some(of_span) = span.extensions().get::<Fields>() {
                 fields.set_all(of_span);
             }
@@ -67,7 +67,10 @@ where
                 time: OffsetDateTime::now_utc(),
                 level: *metadata.level(),
                 target: metadata.target(),
-                message: message.as_ref().and_then(|message| message.as_str()).unwrap_or_default(),
+                message: message
+                    .as_ref()
+                    .and_then(|message| message.as_str())
+                    .unwrap_or_default(),
                 fields: &fields,
             },
         ));

@@ -55,7 +55,11 @@ fn json(line: &Line<'_>) -> String {
     out.push_str("{\"time\":");
     out.push_str(&quoted(&stamp(line.time, RFC3339_MS)));
     let level = level_name(line.level).to_ascii_lowercase();
-    for (key, value) in [("level", level.as_str()), ("target", line.target), ("message", line.message)] {
+    for (key, value) in [
+        ("level", level.as_str()),
+        ("target", line.target),
+        ("message", line.message),
+    ] {
         member(&mut out, key, &quoted(value));
     }
     for (name, value) in line.fields.iter() {
@@ -87,11 +91,16 @@ fn text(line: &Line<'_>) -> String {
 }
 
 fn own_key(name: &'static str) -> Cow<'static, str> {
-    if OWN_KEYS.contains(&name) { format!("{name}_").into() } else { name.into() }
+    if OWN_KEYS.contains(&name) {
+        format!("{name}_").into()
+    } else {
+        name.into()
+    }
 }
 
 fn stamp(time: OffsetDateTime, format: StaticFormatDescription) -> String {
-    time.format(format).expect("a time in UTC has every part that is asked for")
+    time.format(format)
+        .expect("a time in UTC has every part that is asked for")
 }
 
 fn level_name(level: Level) -> &'static str {
@@ -119,6 +128,12 @@ fn shown(value: &Value) -> String {
 
 /// Control characters escaped: a guest's text must not steer the terminal.
 fn plain(text: &str) -> String {
-    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let escape = |c: char| {
+        if c.is_control() {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
+    };
     text.chars().map(escape).collect()
 }

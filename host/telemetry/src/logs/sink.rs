@@ -39,7 +39,9 @@ impl Sink {
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let of_thread = Arc::clone(&shared);
-        thread::Builder::new().name("logs".into()).spawn(move || of_thread.write_on(writer, notice))?;
+        thread::Builder::new()
+            .name("logs".into())
+            .spawn(move || of_thread.write_on(writer, notice))?;
         Ok(Self(shared))
     }
 
@@ -116,7 +118,10 @@ impl Shared {
     fn wait_for(&self, lines: &mut Vec<u8>) {
         let mut queue = self.lock();
         while queue.waiting.is_empty() {
-            queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self
+                .filled
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         std::mem::swap(&mut queue.waiting, lines);
     }

@@ -49,7 +49,9 @@ impl Kind {
 impl Definition {
     /// The name in `# TYPE` lines.
     pub fn family(&self) -> &'static str {
-        self.name.strip_suffix(self.kind.suffix()).expect("a name ends as its kind does")
+        self.name
+            .strip_suffix(self.kind.suffix())
+            .expect("a name ends as its kind does")
     }
 }
 

@@ -17,11 +17,13 @@ pub(super) type Histograms = Family<Labels<1>, Histogram, fn() -> Histogram>;
 
 /// From a fast commit to an event that was held for an hour.
 const EVENT_BUCKETS: [f64; 17] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0,
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+    300.0, 3600.0,
 ];
 /// From a tenth of a millisecond to the longest attempt by default.
 const WORK_BUCKETS: [f64; 16] = [
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    10.0, 30.0,
 ];
 
 /// One family for every definition that is measured by the host.
@@ -57,7 +59,11 @@ impl Families {
         add(registry, &catalog::LOG_LINES_DROPPED, dropped.0.clone());
         Self {
             events: add(registry, &catalog::EVENTS, Family::default()),
-            event_seconds: add(registry, &catalog::EVENT_SECONDS, histograms(|| Histogram::new(EVENT_BUCKETS))),
+            event_seconds: add(
+                registry,
+                &catalog::EVENT_SECONDS,
+                histograms(|| Histogram::new(EVENT_BUCKETS)),
+            ),
             unsettled: add(registry, &catalog::UNSETTLED, Family::default()),
             lag: add(registry, &catalog::LAG, Family::default()),
             watermark: add(registry, &catalog::WATERMARK, Family::default()),

@@ -63,12 +63,21 @@ impl Guest {
         let mut series = BTreeMap::new();
         for (name, metric) in metrics {
             check(&next, name, metric)?;
-            let before = all.get(name).and_then(|declared| declared.by_handler.get(handler));
-            let kept = before.filter(|before| same_shape(&before.metric, metric)).cloned();
+            let before = all
+                .get(name)
+                .and_then(|declared| declared.by_handler.get(handler));
+            let kept = before
+                .filter(|before| same_shape(&before.metric, metric))
+                .cloned();
             let own = kept.unwrap_or_else(|| Arc::new(Series::new(metric.clone())));
-            let new = || Declared { metric: metric.clone(), by_handler: BTreeMap::new() };
+            let new = || Declared {
+                metric: metric.clone(),
+                by_handler: BTreeMap::new(),
+            };
             let declared = next.entry(name.clone()).or_insert_with(new);
-            declared.by_handler.insert(handler.to_owned(), Arc::clone(&own));
+            declared
+                .by_handler
+                .insert(handler.to_owned(), Arc::clone(&own));
             series.insert(name.clone(), own);
         }
         *all = next;
@@ -87,18 +96,29 @@ fn without(all: &BTreeMap<String, Declared>, handler: &str) -> BTreeMap<String, 
 
 fn check(all: &BTreeMap<String, Declared>, name: &str, metric: &Metric) -> Result<(), Error> {
     if PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
-        return Err(Error::MetricReserved { metric: name.to_owned() });
+        return Err(Error::MetricReserved {
+            metric: name.to_owned(),
+        });
     }
     let exposed = exposed(name, &metric.kind);
     for (other, declared) in all {
         if other == name && !same_shape(&declared.metric, metric) {
             let handlers: Vec<&str> = declared.by_handler.keys().map(String::as_str).collect();
-            return Err(Error::MetricShape { metric: name.to_owned(), other: handlers.join(", ") });
+            return Err(Error::MetricShape {
+                metric: name.to_owned(),
+                other: handlers.join(", "),
+            });
         }
         let others = self::exposed(other, &declared.metric.kind);
-        if other != name && let Some(both) = exposed.iter().find(|name| others.contains(name)) {
+        if other != name
+            && let Some(both) = exposed.iter().find(|name| others.contains(name))
+        {
             let (metric, other) = (name.to_owned(), other.clone());
-            return Err(Error::MetricOverlap { metric, other, exposed: both.clone() });
+            return Err(Error::MetricOverlap {
+                metric,
+                other,
+                exposed: both.clone(),
+            });
         }
     }
     Ok(())
@@ -117,24 +137,37 @@ fn exposed(name: &str, kind: &MetricKind) -> Vec<String> {
         MetricKind::Counter => &["", "_total", "_created"],
         MetricKind::Histogram { .. } => &["", "_bucket", "_sum", "_count", "_created"],
     };
-    suffixes.iter().map(|suffix| format!("{family}{suffix}")).collect()
+    suffixes
+        .iter()
+        .map(|suffix| format!("{family}{suffix}"))
+        .collect()
 }
 
 fn family<'n>(name: &'n str, kind: &MetricKind) -> &'n str {
     match kind {
-        MetricKind::Counter => name.strip_suffix("_total").filter(|family| !family.is_empty()).unwrap_or(name),
+        MetricKind::Counter => name
+            .strip_suffix("_total")
+            .filter(|family| !family.is_empty())
+            .unwrap_or(name),
         MetricKind::Histogram { .. } => name,
     }
 }
 
 impl Series {
     fn new(metric: Metric) -> Self {
-        Self { metric, values: Mutex::default() }
+        Self {
+            metric,
+            values: Mutex::default(),
+        }
     }
 
     /// See [`HandlerMetrics::observe`](super::HandlerMetrics::observe).
     pub(super) fn observe(&self, value: f64, labels: &[(String, String)]) -> Taken {
-        let declared = self.metric.labels.keys().eq(labels.iter().map(|(name, _)| name));
+        let declared = self
+            .metric
+            .labels
+            .keys()
+            .eq(labels.iter().map(|(name, _)| name));
         let fits = match self.metric.kind {
             MetricKind::Counter => value.is_finite() && value >= 0.0,
             MetricKind::Histogram { .. } => value.is_finite(),
@@ -156,7 +189,12 @@ impl Series {
         Taken::Counted
     }
 
-    fn encode(&self, handler: &str, type_: MetricType, encoder: &mut MetricEncoder<'_>) -> std::fmt::Result {
+    fn encode(
+        &self,
+        handler: &str,
+        type_: MetricType,
+        encoder: &mut MetricEncoder<'_>,
+    ) -> std::fmt::Result {
         let values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
         for (labels, value) in values.iter() {
             let labels = ([("handler", handler)], labels.as_slice());
@@ -170,7 +208,9 @@ impl Value {
     fn new(kind: &MetricKind) -> Self {
         match kind {
             MetricKind::Counter => Self::Sum(0.0),
-            MetricKind::Histogram { buckets } => Self::Histogram(Histogram::new(buckets.iter().copied())),
+            MetricKind::Histogram { buckets } => {
+                Self::Histogram(Histogram::new(buckets.iter().copied()))
+            }
         }
     }
 
@@ -184,7 +224,9 @@ impl Value {
     fn encode(&self, type_: MetricType, mut encoder: MetricEncoder<'_>) -> std::fmt::Result {
         match (self, type_) {
             (Self::Histogram(histogram), _) => histogram.encode(encoder),
-            (Self::Sum(sum), MetricType::Counter) => encoder.encode_counter::<NoLabelSet, _, f64>(sum, None),
+            (Self::Sum(sum), MetricType::Counter) => {
+                encoder.encode_counter::<NoLabelSet, _, f64>(sum, None)
+            }
             // A sample without a suffix, which is all that a gauge's is.
             (Self::Sum(sum), _) => encoder.encode_gauge(sum),
         }
@@ -214,5 +256,7 @@ impl Collector for Guest {
 
 /// The encoder escapes label values, not help.
 fn escaped(help: &str) -> String {
-    help.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n")
+    help.replace('\\', r"\\")
+        .replace('"', r#"\""#)
+        .replace('\n', r"\n")
 }

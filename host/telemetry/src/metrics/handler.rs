@@ -51,7 +51,9 @@ impl HandlerMetrics {
         let with = |label, value: &str| [("handler", name.to_owned()), (label, value.to_owned())];
         Self {
             name: name.to_owned(),
-            events: ByLabel::new(|outcome| all.events.get_or_create_owned(&with("outcome", outcome))),
+            events: ByLabel::new(|outcome| {
+                all.events.get_or_create_owned(&with("outcome", outcome))
+            }),
             event_seconds: all.event_seconds.get_or_create_owned(&of),
             unsettled: ByLabel::new(|state| {
                 StateGauge::new(all.unsettled.get_or_create_owned(&with("state", state)))
@@ -59,7 +61,9 @@ impl HandlerMetrics {
             lag: all.lag.get_or_create_owned(&of),
             watermark: all.watermark.clone(),
             owner: all.owner.clone(),
-            attempts: ByLabel::new(|result| all.attempts.get_or_create_owned(&with("result", result))),
+            attempts: ByLabel::new(|result| {
+                all.attempts.get_or_create_owned(&with("result", result))
+            }),
             attempt_seconds: all.attempt_seconds.get_or_create_owned(&of),
             commit_seconds: all.commit_seconds.get_or_create_owned(&of),
             commit_conflicts: all.commit_conflicts.get_or_create_owned(&of),
@@ -68,7 +72,8 @@ impl HandlerMetrics {
             source_lost: all.source_lost.get_or_create_owned(&of),
             ids_evicted: all.ids_evicted.get_or_create_owned(&of),
             reader_reopened: ByLabel::new(|reason| {
-                all.reader_reopened.get_or_create_owned(&with("reason", reason))
+                all.reader_reopened
+                    .get_or_create_owned(&with("reason", reason))
             }),
             log_bytes_cut: all.log_bytes_cut.get_or_create_owned(&of),
             metrics_dropped: all.metrics_dropped.get_or_create_owned(&of),
@@ -115,7 +120,10 @@ impl HandlerMetrics {
 
     /// The handles of a partition, from 0.
     pub fn partition(&self, partition: u32) -> PartitionMetrics {
-        let labels = [("handler", self.name.clone()), ("partition", partition.to_string())];
+        let labels = [
+            ("handler", self.name.clone()),
+            ("partition", partition.to_string()),
+        ];
         PartitionMetrics {
             watermark: self.watermark.get_or_create_owned(&labels),
             owner: self.owner.get_or_create_owned(&labels),
@@ -176,7 +184,9 @@ impl HandlerMetrics {
     /// for a counter.
     pub fn observe(&self, name: &str, value: f64, labels: &[(String, String)]) {
         let declared = self.declared.read().unwrap_or_else(PoisonError::into_inner);
-        let taken = declared.get(name).map_or(Taken::Dropped, |series| series.observe(value, labels));
+        let taken = declared
+            .get(name)
+            .map_or(Taken::Dropped, |series| series.observe(value, labels));
         match taken {
             Taken::Counted => {}
             Taken::Dropped => self.metrics_dropped(1),
@@ -184,7 +194,10 @@ impl HandlerMetrics {
     }
 
     pub(super) fn expose(&self, declared: BTreeMap<String, Arc<Series>>) {
-        *self.declared.write().unwrap_or_else(PoisonError::into_inner) = declared;
+        *self
+            .declared
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = declared;
     }
 }
 

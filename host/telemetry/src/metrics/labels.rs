@@ -24,7 +24,10 @@ pub(super) struct ByLabel<L, M> {
 impl<L: Label, M> ByLabel<L, M> {
     pub(super) fn new(make: impl FnMut(&'static str) -> M) -> Self {
         let metrics = L::ALL.iter().map(|label| label.name()).map(make).collect();
-        Self { metrics, label: PhantomData }
+        Self {
+            metrics,
+            label: PhantomData,
+        }
     }
 
     pub(super) fn get(&self, label: L) -> &M {

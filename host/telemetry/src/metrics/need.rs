@@ -21,7 +21,9 @@ impl NeedMetrics {
         let with = |result: &str| [("need", name.to_owned()), ("result", result.to_owned())];
         Self {
             calls: ByLabel::new(|result| all.need_calls.get_or_create_owned(&with(result))),
-            seconds: all.need_seconds.get_or_create_owned(&[("need", name.to_owned())]),
+            seconds: all
+                .need_seconds
+                .get_or_create_owned(&[("need", name.to_owned())]),
         }
     }
 

@@ -40,17 +40,33 @@ fn read(proc: &Path) -> Vec<(Definition, f64)> {
     let file = |name: &str| fs::read_to_string(proc.join(name)).unwrap_or_default();
     let status = file("self/status");
     let stat = Stat::parse(&file("self/stat"));
-    let start = stat.as_ref().and_then(|stat| Some(boot_seconds(&file("stat"))? + stat.start_seconds));
+    let start = stat
+        .as_ref()
+        .and_then(|stat| Some(boot_seconds(&file("stat"))? + stat.start_seconds));
     let values = [
-        (catalog::CPU_SECONDS, stat.as_ref().map(|stat| stat.cpu_seconds)),
+        (
+            catalog::CPU_SECONDS,
+            stat.as_ref().map(|stat| stat.cpu_seconds),
+        ),
         (catalog::RESIDENT_BYTES, kibibytes(&status, "VmRSS:")),
         (catalog::VIRTUAL_BYTES, kibibytes(&status, "VmSize:")),
         (catalog::START_SECONDS, start),
-        (catalog::OPEN_FDS, fs::read_dir(proc.join("self/fd")).ok().map(|fds| fds.count() as f64)),
-        (catalog::MAX_FDS, soft_limit(&file("self/limits"), "Max open files")),
+        (
+            catalog::OPEN_FDS,
+            fs::read_dir(proc.join("self/fd"))
+                .ok()
+                .map(|fds| fds.count() as f64),
+        ),
+        (
+            catalog::MAX_FDS,
+            soft_limit(&file("self/limits"), "Max open files"),
+        ),
         (catalog::THREADS, field(&status, "Threads:")),
     ];
-    values.into_iter().filter_map(|(definition, value)| Some((definition, value?))).collect()
+    values
+        .into_iter()
+        .filter_map(|(definition, value)| Some((definition, value?)))
+        .collect()
 }
 
 /// Of `/proc/self/stat`.
@@ -65,8 +81,12 @@ impl Stat {
     /// anything; see proc_pid_stat(5), where that name is field 2.
     fn parse(text: &str) -> Option<Self> {
         let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-        let seconds = |number: usize| Some(fields.get(number - 3)?.parse::<f64>().ok()? / TICKS_PER_SECOND);
-        Some(Self { cpu_seconds: seconds(14)? + seconds(15)?, start_seconds: seconds(22)? })
+        let seconds =
+            |number: usize| Some(fields.get(number - 3)?.parse::<f64>().ok()? / TICKS_PER_SECOND);
+        Some(Self {
+            cpu_seconds: seconds(14)? + seconds(15)?,
+            start_seconds: seconds(22)?,
+        })
     }
 }
 
@@ -104,8 +124,20 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_unlimited_is_left_out() {
-        assert_eq!(soft_limit("Max open files            unlimited  unlimited  files", "Max open files"), None);
-        assert_eq!(soft_limit("Max open files            1024       4096       files", "Max open files"), Some(1024.0));
+        assert_eq!(
+            soft_limit(
+                "Max open files            unlimited  unlimited  files",
+                "Max open files"
+            ),
+            None
+        );
+        assert_eq!(
+            soft_limit(
+                "Max open files            1024       4096       files",
+                "Max open files"
+            ),
+            Some(1024.0)
+        );
         assert!(read(Path::new("/nowhere")).is_empty());
     }
 
@@ -114,15 +146,33 @@ mod tests {
     fn this_process_has_every_value_and_they_are_plausible() {
         let values = read(Path::new("/proc"));
         let value = |definition: Definition| {
-            values.iter().find(|(d, _)| *d == definition).map_or(f64::NAN, |(_, value)| *value)
+            values
+                .iter()
+                .find(|(d, _)| *d == definition)
+                .map_or(f64::NAN, |(_, value)| *value)
         };
         let mib = 1024.0 * 1024.0;
-        assert!((mib..1024.0 * mib).contains(&value(catalog::RESIDENT_BYTES)), "{values:?}");
-        assert!(value(catalog::VIRTUAL_BYTES) >= value(catalog::RESIDENT_BYTES), "{values:?}");
-        assert!(value(catalog::THREADS) >= 1.0 && value(catalog::OPEN_FDS) >= 3.0, "{values:?}");
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+        assert!(
+            (mib..1024.0 * mib).contains(&value(catalog::RESIDENT_BYTES)),
+            "{values:?}"
+        );
+        assert!(
+            value(catalog::VIRTUAL_BYTES) >= value(catalog::RESIDENT_BYTES),
+            "{values:?}"
+        );
+        assert!(
+            value(catalog::THREADS) >= 1.0 && value(catalog::OPEN_FDS) >= 3.0,
+            "{values:?}"
+        );
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_secs_f64();
         let age = now - value(catalog::START_SECONDS);
         assert!((-2.0..3600.0).contains(&age), "the process is {age} s old");
-        assert!(value(catalog::CPU_SECONDS) <= age.max(0.1) * 1024.0, "{values:?}");
+        assert!(
+            value(catalog::CPU_SECONDS) <= age.max(0.1) * 1024.0,
+            "{values:?}"
+        );
     }
 }

@@ -49,7 +49,10 @@ pub(super) struct StateGauge {
 
 impl StateGauge {
     pub(super) fn new(gauge: Gauge) -> Self {
-        Self { gauge, stored: AtomicI64::new(0) }
+        Self {
+            gauge,
+            stored: AtomicI64::new(0),
+        }
     }
 
     pub(super) fn set_stored(&self, events: u64) {

@@ -3,13 +3,13 @@
 
 /// The secret that `needs.toml` calls `${secret:NAME}`, from `WHARF_SECRET_NAME`.
 pub fn need_secret(name: &str) -> Option<String> {
-    value(&need_variable(name))
+    read(&need_variable(name))
 }
 
 /// The value for a key that a manifest declares under `config` or `secrets`,
 /// from `WHARF_SET_<HANDLER>__<KEY>`.
-pub fn handler_setting(handler: &str, key: &str) -> Option<String> {
-    value(&setting_variable(handler, key))
+pub fn handler_value(handler: &str, key: &str) -> Option<String> {
+    read(&value_variable(handler, key))
 }
 
 /// The environment variable of a need's secret.
@@ -17,9 +17,9 @@ pub(super) fn need_variable(name: &str) -> String {
     format!("WHARF_SECRET_{}", shell(name))
 }
 
-/// The environment variable of a handler's setting. Two underscores stand
+/// The environment variable of a handler's value. Two underscores stand
 /// between the names: a name's own are never doubled by the others' ends.
-pub fn setting_variable(handler: &str, key: &str) -> String {
+pub fn value_variable(handler: &str, key: &str) -> String {
     format!("WHARF_SET_{}__{}", shell(handler), shell(key))
 }
 
@@ -30,7 +30,7 @@ fn shell(name: &str) -> String {
 }
 
 /// An empty variable is no value: that is how shells and manifests unset one.
-fn value(variable: &str) -> Option<String> {
+fn read(variable: &str) -> Option<String> {
     std::env::var(variable).ok().filter(|value| !value.is_empty())
 }
 
@@ -41,6 +41,6 @@ mod tests {
     #[test]
     fn variables_are_made_of_names_that_shells_take() {
         assert_eq!(need_variable("GATEWAY_TOKEN"), "WHARF_SECRET_GATEWAY_TOKEN");
-        assert_eq!(setting_variable("stock-keeper", "mail.from"), "WHARF_SET_STOCK_KEEPER__MAIL_FROM");
+        assert_eq!(value_variable("stock-keeper", "mail.from"), "WHARF_SET_STOCK_KEEPER__MAIL_FROM");
     }
 }

@@ -86,7 +86,7 @@ async fn take(
     match handler.ledger.write_checkpoint(partition, revision, bytes).await {
         CommitResult::Committed { revision } => Some(Claimed { before, checkpoint, revision, taken }),
         other => {
-            tracing::debug!(handler = handler.name(), partition, result = %other, "the checkpoint was not taken");
+            tracing::debug!(handler = handler.name(), partition, result = ?other, "the checkpoint was not taken");
             None
         }
     }

@@ -186,35 +186,46 @@ impl Lane {
 
     /// Runs what is due, arms the next timer, and only then lets the firing go.
     async fn run_firing(&self, owner: &Owner, firing: Firing) -> Result<(), Stopped> {
-        self.run_due_timers(owner).await?;
+        if self.run_due_timers(owner).await? == 0 {
+            // Only the leader may say that there is nothing to fire: a copy can
+            // lack a timer that a newer owner's commit has set.
+            self.entity.distrust().await;
+            self.run_due_timers(owner).await?;
+        }
         owner.may_start().await?;
-        firing.ack().await;
+        // Lost with the connection, the firing comes again and finds nothing.
+        let _ = firing.token.ack().await;
         Ok(())
     }
 
-    async fn run_due_timers(&self, owner: &Owner) -> Result<(), Stopped> {
+    /// How many were due. A blocked entity's come due late: whoever lifts the
+    /// block arms them again.
+    async fn run_due_timers(&self, owner: &Owner) -> Result<u32, Stopped> {
+        let mut due = 0;
         loop {
             let known = finish::load(owner, &self.entity).await?;
-            let Some(record) = known.record() else { return Ok(()) };
-            // A blocked entity's timers come due late: whoever lifts the block
-            // arms them again.
+            let Some(record) = known.record() else { return Ok(due) };
             if record.status() == Status::Dead {
-                return Ok(());
+                return Ok(due);
             }
             match record.next_timer() {
                 Some(timer) if timer.due_ms <= crate::clock::now_ms() => {
                     let work = Work::timer(&self.entity.key, timer, &owner.handler.metrics);
                     pipeline::process(owner, &self.entity, &work).await?;
+                    due += 1;
                 }
-                Some(_) => return finish::arm(owner, &self.entity, record).await,
-                None => return Ok(()),
+                Some(_) => {
+                    finish::arm(owner, &self.entity, record).await?;
+                    return Ok(due);
+                }
+                None => return Ok(due),
             }
         }
     }
 
     async fn visit(&self, owner: &Owner) -> Result<(), Stopped> {
         self.line().look_behind();
-        self.run_due_timers(owner).await
+        self.run_due_timers(owner).await.map(|_| ())
     }
 
     /// Runs the next event of the ledger's queue, if the key may go on.

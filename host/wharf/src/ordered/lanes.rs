@@ -13,8 +13,10 @@ use super::lane::{Item, Lane, Settles, Start};
 use crate::owner::Owner;
 use crate::work::{Settlement, Work};
 
-/// Lanes kept for the records in their memory, once nothing waits in them.
-const IDLE_MAX: usize = 50_000;
+/// Lanes kept once nothing waits in them, for the records that they know.
+const IDLE_MAX: usize = 20_000;
+/// Bytes of records kept that way.
+const IDLE_BYTES_MAX: usize = 32 << 20;
 
 /// All lanes of a partition.
 pub struct Lanes {
@@ -116,7 +118,8 @@ impl Lanes {
     /// Forgets idle lanes when there are too many: their records are in the
     /// ledger.
     pub fn trim(&mut self) {
-        if self.lanes.len() > IDLE_MAX {
+        let bytes: usize = self.lanes.values().map(|lane| lane.entity.weight()).sum();
+        if self.lanes.len() > IDLE_MAX || bytes > IDLE_BYTES_MAX {
             self.lanes.retain(|_, lane| !lane.is_idle());
         }
     }

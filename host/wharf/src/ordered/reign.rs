@@ -10,9 +10,9 @@ use wharf_core::outcome::HostFault;
 use wharf_jetstream::pull::{Delivery, End as PullEnd};
 use wharf_jetstream::ledger::CommitResult;
 use wharf_jetstream::reader::{self, Reader, Reason, RolledBack};
-use wharf_jetstream::timers::{Firing, Firings};
+use wharf_jetstream::timers::{Fired, Firings};
 
-use wharf_telemetry::metrics::ReopenReason;
+use wharf_telemetry::metrics::{ReopenReason, Unsettled, UnsettledState};
 
 use super::claim::Claimed;
 use super::lane::{Item, Settles};
@@ -45,8 +45,12 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 const CHECKPOINT_EVENTS: u64 = 1_000;
 /// How far `high` is reserved ahead of the lanes.
 const HIGH_STEP: u64 = 1_000;
+/// Firings that are asked for at once; a lane takes each as it comes.
+const FIRINGS_MAX: u64 = 256;
 /// The router's own beat.
 const TICK: Duration = Duration::from_millis(100);
+/// How often memory and ledger are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Owns the partition until the drain, or until it is lost.
 pub async fn reign(
@@ -82,6 +86,9 @@ struct Reign {
     begun: u64,
     asked: Asked,
     written: Instant,
+    looked: Instant,
+    /// Set while the ledger has no room for more.
+    full: Option<Unsettled>,
 }
 
 /// Credit that the reader has and has not used.
@@ -116,11 +123,12 @@ impl Reign {
             checkpoint: claimed.checkpoint,
             revision: claimed.revision,
             written: claimed.taken,
+            looked: claimed.taken,
+            full: None,
         }
     }
 
     async fn run(&mut self) -> End {
-        let handler = self.owner.handler.clone();
         if let Err(end) = self.prepare().await {
             return end;
         }
@@ -128,9 +136,9 @@ impl Reign {
             Ok(reader) => reader,
             Err(end) => return end,
         };
-        let mut firings = match &handler.timers {
-            Some(timers) => Some(timers.firings(self.owner.partition)),
-            None => None,
+        let mut firings = match self.open_firings().await {
+            Ok(firings) => firings,
+            Err(end) => return end,
         };
         let mut held = sweep::start(&self.owner, &self.lanes);
         let mut tick = tokio::time::interval(TICK);
@@ -143,9 +151,8 @@ impl Reign {
                 () = leave.cancelled() => Err(End::Drained),
                 _ = tick.tick() => self.beat().await,
                 read = reader.next() => self.read(read).await,
-                Some(firing) = next_firing(&mut firings) => {
-                    let key = firing.key.clone();
-                    self.lanes.push_aside(&key, Item::Firing(firing));
+                fired = next_firing(&mut firings) => {
+                    self.fire(fired, &mut firings);
                     Ok(())
                 }
                 Some(key) = held.recv() => {
@@ -185,6 +192,41 @@ impl Reign {
         }
     }
 
+    async fn open_firings(&self) -> Result<Option<Firings>, End> {
+        let handler = &self.owner.handler;
+        let Some(timers) = &handler.timers else { return Ok(None) };
+        loop {
+            let opened = match handler.broker.links(handler.name()).await {
+                Ok(links) => timers.firings(links, self.owner.partition).await,
+                Err(error) => Err(error),
+            };
+            match opened {
+                Ok(mut firings) => {
+                    firings.grant(FIRINGS_MAX);
+                    return Ok(Some(firings));
+                }
+                Err(error) => handler.report(&HostFault::broker(error.to_string())),
+            }
+            self.breathe().await?;
+        }
+    }
+
+    fn fire(&mut self, fired: Fired, firings: &mut Option<Firings>) {
+        let handler = self.owner.handler.clone();
+        match fired {
+            Fired::Due(firing) => {
+                if let Some(firings) = firings {
+                    firings.grant(1);
+                }
+                let key = firing.key.clone();
+                self.lanes.push_aside(&key, Item::Firing(firing));
+            }
+            Fired::Unavailable { error } => handler.report(&HostFault::broker(error.to_string())),
+            Fired::Gone => handler.report(&HostFault::broker("the stream of timers is gone; run `wharf provision`".into())),
+            Fired::Lapsed => {}
+        }
+    }
+
     async fn breathe(&self) -> Result<(), End> {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(500)) => Ok(()),
@@ -194,6 +236,9 @@ impl Reign {
 
     /// Asks for what the bounds leave room for, less what was asked for before.
     fn grant(&mut self, reader: &mut Reader) {
+        if self.full.is_some() {
+            return;
+        }
         let (events, bytes) = self.book.credit(&self.settings.bounds);
         let more_events = (events as u64).saturating_sub(self.asked.events);
         let more_bytes = bytes.saturating_sub(self.asked.bytes);
@@ -236,6 +281,7 @@ impl Reign {
         self.asked.events = self.asked.events.saturating_sub(1);
         self.asked.bytes = self.asked.bytes.saturating_sub(delivery.bytes());
         self.book.receive(at, delivery.bytes());
+        self.owner.handler.metrics.set_lag(delivery.pending);
         let handler = &self.owner.handler;
         let place = Place::Log { stream: handler.source.stream.clone(), created_ns: handler.source.created_ns };
         match unpack(handler, delivery, place, at.sequence > self.first_seen_above) {
@@ -262,12 +308,30 @@ impl Reign {
         if let Some(since) = Instant::now().checked_sub(self.settings.hold_max) {
             self.lanes.spill_followers(since);
         }
-        self.lanes.trim();
+        if self.looked.elapsed() >= LOOK_EVERY {
+            self.looked = Instant::now();
+            self.lanes.trim();
+            self.weigh_ledger().await;
+        }
         let settled = self.book.watermark().sequence.saturating_sub(self.checkpoint.watermark);
         if self.written.elapsed() >= CHECKPOINT_EVERY || settled >= CHECKPOINT_EVENTS {
             self.write(self.checkpoint.high).await?;
         }
         Ok(())
+    }
+
+    /// A full ledger would fail in the middle of an event: at 80 % nothing more
+    /// is read.
+    async fn weigh_ledger(&mut self) {
+        let handler = &self.owner.handler;
+        match handler.ledger.usage().await {
+            Ok(usage) if usage.is_nearly_full() => {
+                tracing::error!(handler = handler.name(), bytes = usage.bytes, "the ledger is nearly full: reading stops");
+                self.full.get_or_insert_with(|| handler.metrics.unsettled(UnsettledState::Paused));
+            }
+            Ok(_) => self.full = None,
+            Err(error) => handler.report(&HostFault::broker(error.to_string())),
+        }
     }
 
     async fn write(&mut self, high: u64) -> Result<(), End> {
@@ -341,7 +405,7 @@ impl Reign {
     }
 }
 
-async fn next_firing(firings: &mut Option<Firings>) -> Option<Firing> {
+async fn next_firing(firings: &mut Option<Firings>) -> Fired {
     match firings {
         Some(firings) => firings.next().await,
         None => std::future::pending().await,

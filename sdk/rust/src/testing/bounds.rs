@@ -4,8 +4,9 @@ use crate::failure::Failure;
 use crate::wire::{Due, Effects, Emission, StateChange, Timer, TimerChange};
 
 const KEY_BYTES_MAX: usize = 256;
+const TIMER_CHANGES_MAX: usize = 64;
 const TIMER_DATA_BYTES_MAX: usize = 4096;
-const TIMER_AHEAD_MS_MAX: u64 = 10 * 366 * 24 * 3600 * 1000;
+const TIMER_AHEAD_MS_MAX: u64 = 10 * 365 * 24 * 3600 * 1000;
 /// What the host counts for each emission beside its parts.
 const EMISSION_OVERHEAD_BYTES: usize = 128;
 
@@ -54,6 +55,7 @@ impl Bounds {
             bytes += emitted(emission)?;
         }
         at_most(bytes, self.emit_bytes, "bytes of emissions")?;
+        at_most(effects.timers.len(), TIMER_CHANGES_MAX, "timer changes")?;
         effects.timers.iter().try_for_each(timer)
     }
 }
@@ -91,7 +93,8 @@ fn emitted(emission: &Emission) -> Result<usize, String> {
         .iter()
         .map(|(name, value)| name.len() + value.len())
         .sum();
-    Ok(data.len() + key_bytes + attribute_bytes + EMISSION_OVERHEAD_BYTES)
+    let named_bytes = event_type.len() + content_type.as_ref().map_or(0, String::len);
+    Ok(data.len() + key_bytes + attribute_bytes + named_bytes + EMISSION_OVERHEAD_BYTES)
 }
 
 fn timer(change: &TimerChange) -> Result<(), String> {

@@ -147,6 +147,11 @@ impl<H: Handler> Entity<H> {
             .collect()
     }
 
+    /// Milliseconds since 1970, by the entity's clock.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
     /// The entity's key.
     pub fn key(&self) -> &str {
         &self.key

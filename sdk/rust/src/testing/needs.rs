@@ -46,12 +46,12 @@ pub fn answer<T: Serialize + ?Sized>(status: u16, body: &T) -> Answer {
 }
 
 /// Answers one call after another from a list, and panics at one call more.
-pub fn scripted(outcomes: impl IntoIterator<Item = Outcome>) -> impl FnMut(&Call) -> Outcome {
+pub fn scripted(outcomes: impl IntoIterator<Item = Outcome>) -> Box<dyn FnMut(&Call) -> Outcome> {
     let mut outcomes: VecDeque<_> = outcomes.into_iter().collect();
-    move |call| {
+    Box::new(move |call| {
         let next = outcomes.pop_front();
         next.unwrap_or_else(|| panic!("the script has no answer left for {}", call.target()))
-    }
+    })
 }
 
 /// All needs of an entity.

@@ -3,7 +3,11 @@
 
 /// Every order of a few items: `n!` lists. Panics beyond 8 items.
 pub fn permutations<T: Clone>(items: &[T]) -> Vec<Vec<T>> {
-    assert!(items.len() <= 8, "{} items have too many orders: shuffle them with `Random`", items.len());
+    assert!(
+        items.len() <= 8,
+        "{} items have too many orders: shuffle them with `Random`",
+        items.len()
+    );
     if items.is_empty() {
         return vec![Vec::new()];
     }

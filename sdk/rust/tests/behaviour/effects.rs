@@ -34,7 +34,10 @@ fn jobs(_event: &Event, input: In) -> wharf::Result {
     let mut effects = Effects::new();
     match input {
         In::Given => {
-            effects.emit(Out::Begun).emit(Out::Ended { pages: 3, by: "press".into() });
+            effects.emit(Out::Begun).emit(Out::Ended {
+                pages: 3,
+                by: "press".into(),
+            });
             effects.emit(Wanted { skill: "ink" }.to("W-7").attribute("site", "attic"));
             effects.set(timer!("late").after(Duration::from_millis(1500)));
         }
@@ -47,19 +50,36 @@ fn jobs(_event: &Event, input: In) -> wharf::Result {
 
 #[test]
 fn emissions_keep_their_order_types_and_data() {
-    let then = Entity::<jobs>::new("J-1").when(event("job.given", &json!({}))).ok();
+    let then = Entity::<jobs>::new("J-1")
+        .when(event("job.given", &json!({})))
+        .ok();
     assert_eq!(then.types(), ["job.begun", "job.ended", "worker.wanted"]);
     assert_eq!(then.data::<Value>("job.begun"), [json!({})]);
-    assert_eq!(then.data::<Value>("job.ended"), [json!({"pages": 3, "by": "press"})]);
-    assert_eq!(then.data::<Value>("worker.wanted"), [json!({"skill": "ink"})]);
+    assert_eq!(
+        then.data::<Value>("job.ended"),
+        [json!({"pages": 3, "by": "press"})]
+    );
+    assert_eq!(
+        then.data::<Value>("worker.wanted"),
+        [json!({"skill": "ink"})]
+    );
 }
 
 #[test]
 fn an_emission_is_for_the_entity_at_hand_unless_addressed() {
-    let then = Entity::<jobs>::new("J-1").when(event("job.given", &json!({}))).ok();
-    let keys: Vec<_> = then.emitted().iter().map(|emission| emission.key.as_deref()).collect();
+    let then = Entity::<jobs>::new("J-1")
+        .when(event("job.given", &json!({})))
+        .ok();
+    let keys: Vec<_> = then
+        .emitted()
+        .iter()
+        .map(|emission| emission.key.as_deref())
+        .collect();
     assert_eq!(keys, [None, None, Some("W-7")]);
-    assert_eq!(then.emitted()[2].attributes, [("site".to_owned(), "attic".to_owned())]);
+    assert_eq!(
+        then.emitted()[2].attributes,
+        [("site".to_owned(), "attic".to_owned())]
+    );
 }
 
 #[test]
@@ -68,7 +88,11 @@ fn timers_are_set_relative_to_now_or_at_a_time_and_changed_in_order() {
     entity.when(event("job.given", &json!({}))).ok();
     assert_eq!(entity.timers()["late"], Duration::from_millis(1500));
     entity.fire("late").ok();
-    assert!(entity.timers().is_empty(), "set and cancelled in one go: {:?}", entity.timers());
+    assert!(
+        entity.timers().is_empty(),
+        "set and cancelled in one go: {:?}",
+        entity.timers()
+    );
 }
 
 #[test]

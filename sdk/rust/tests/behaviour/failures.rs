@@ -12,7 +12,10 @@ fn printer() -> Need {
 }
 
 fn call(error: CallError) -> Failure {
-    through(Error::Call { need: printer(), error })
+    through(Error::Call {
+        need: printer(),
+        error,
+    })
 }
 
 #[track_caller]
@@ -33,24 +36,48 @@ fn reject_code(failure: Failure) -> String {
 
 #[test]
 fn a_call_without_an_answer_makes_the_need_unavailable() {
-    for error in [CallError::NotSent("open".into()), CallError::UnknownOutcome("cut".into())] {
-        let Failure::Unavailable(outage) = call(error) else { panic!("another failure") };
+    for error in [
+        CallError::NotSent("open".into()),
+        CallError::UnknownOutcome("cut".into()),
+    ] {
+        let Failure::Unavailable(outage) = call(error) else {
+            panic!("another failure")
+        };
         assert_eq!(outage.need, "printer");
     }
 }
 
 #[test]
 fn a_call_that_cannot_be_made_is_told_from_one_that_may_work_later() {
-    assert_eq!(retry_code(call(CallError::Denied(String::new()))), "call-denied");
-    assert_eq!(retry_code(call(CallError::ResponseTooLarge(String::new()))), "answer-too-large");
-    assert_eq!(reject_code(call(CallError::Invalid(String::new()))), "call-invalid");
+    assert_eq!(
+        retry_code(call(CallError::Denied(String::new()))),
+        "call-denied"
+    );
+    assert_eq!(
+        retry_code(call(CallError::ResponseTooLarge(String::new()))),
+        "answer-too-large"
+    );
+    assert_eq!(
+        reject_code(call(CallError::Invalid(String::new()))),
+        "call-invalid"
+    );
 }
 
 #[test]
 fn an_answer_of_another_kind_than_expected_is_tried_again() {
-    assert_eq!(retry_code(through(Error::Status { need: printer(), status: 418 })), "unexpected-status");
+    assert_eq!(
+        retry_code(through(Error::Status {
+            need: printer(),
+            status: 418
+        })),
+        "unexpected-status"
+    );
     let problem = Undecodable::new("a page");
-    let answer = Error::Answer { need: printer(), status: 200, problem };
+    let answer = Error::Answer {
+        need: printer(),
+        status: 200,
+        problem,
+    };
     assert_eq!(retry_code(through(answer)), "unexpected-answer");
 }
 
@@ -72,6 +99,8 @@ fn any_other_error_is_an_unclassified_retry() {
 #[test]
 fn a_delay_is_carried_in_milliseconds() {
     let failure = Failure::retry("busy", "later").after(std::time::Duration::from_secs(2));
-    let Failure::Retry(problem) = failure else { panic!("another failure") };
+    let Failure::Retry(problem) = failure else {
+        panic!("another failure")
+    };
     assert_eq!(problem.after_ms, Some(2000));
 }

@@ -38,20 +38,32 @@ fn print(event: &Event, _input: In, state: &mut Option<String>) -> wharf::Result
 }
 
 fn entity() -> Entity<print> {
-    Entity::new("J-1").config("site", "attic").config("pin", "1234")
+    Entity::new("J-1")
+        .config("site", "attic")
+        .config("pin", "1234")
 }
 
 #[test]
 fn a_call_arrives_with_everything_that_was_said() {
-    let mut entity = entity().config("floor", "3").need("printer", |_| Ok(answer(200, &json!({"pages": 4}))));
+    let mut entity = entity()
+        .config("floor", "3")
+        .need("printer", |_| Ok(answer(200, &json!({"pages": 4}))));
     let then = entity.when(event("job.given", &json!({}))).ok();
     assert_eq!(then.targets(), ["POST /print"]);
     let request = &then.calls()[0].0.request;
-    let headers = [("x-floor".to_owned(), "3".to_owned()), ("content-type".to_owned(), "application/json".to_owned())];
+    let headers = [
+        ("x-floor".to_owned(), "3".to_owned()),
+        ("content-type".to_owned(), "application/json".to_owned()),
+    ];
     assert_eq!(request.headers, headers);
     assert_eq!(request.body, br#"{"pin":"1234"}"#);
     assert_eq!(request.timeout_ms, Some(250));
-    assert!(request.idempotency_key.as_ref().is_some_and(|key| key.ends_with("-print")));
+    assert!(
+        request
+            .idempotency_key
+            .as_ref()
+            .is_some_and(|key| key.ends_with("-print"))
+    );
     assert_eq!(entity.state::<String>().as_deref(), Some("4"));
 }
 
@@ -60,10 +72,20 @@ fn lines_and_measurements_carry_their_fields_and_labels() {
     let mut entity = entity().need("printer", |_| Ok(answer(200, &json!({"pages": 4}))));
     let then = entity.when(event("job.given", &json!({}))).ok();
     assert_eq!(then.lines()[0].message, "printed");
-    assert_eq!(then.lines()[0].fields, [("pages".to_owned(), "4".to_owned())]);
-    let names: Vec<_> = then.samples().iter().map(|sample| sample.name.as_str()).collect();
+    assert_eq!(
+        then.lines()[0].fields,
+        [("pages".to_owned(), "4".to_owned())]
+    );
+    let names: Vec<_> = then
+        .samples()
+        .iter()
+        .map(|sample| sample.name.as_str())
+        .collect();
     assert_eq!(names, ["jobs_total", "job_duration_seconds"]);
-    let labels = [("end".to_owned(), "done".to_owned()), ("site".to_owned(), "attic".to_owned())];
+    let labels = [
+        ("end".to_owned(), "done".to_owned()),
+        ("site".to_owned(), "attic".to_owned()),
+    ];
     assert_eq!(then.samples()[0].labels, labels);
 }
 
@@ -78,14 +100,22 @@ fn a_script_answers_one_call_after_another() {
     let mut entity = entity().need("printer", script);
     let mut failures = Vec::new();
     for _ in 0..4 {
-        failures.push(match entity.when(event("job.given", &json!({})).again()).failure() {
-            None => "none".to_owned(),
-            Some(Failure::Unavailable(outage)) => outage.need.clone(),
-            Some(Failure::Retry(problem)) => problem.code.clone(),
-            Some(other) => panic!("{other:?}"),
-        });
+        failures.push(
+            match entity
+                .when(event("job.given", &json!({})).again())
+                .failure()
+            {
+                None => "none".to_owned(),
+                Some(Failure::Unavailable(outage)) => outage.need.clone(),
+                Some(Failure::Retry(problem)) => problem.code.clone(),
+                Some(other) => panic!("{other:?}"),
+            },
+        );
     }
-    assert_eq!(failures, ["printer", "unexpected-status", "unexpected-answer", "none"]);
+    assert_eq!(
+        failures,
+        ["printer", "unexpected-status", "unexpected-answer", "none"]
+    );
 }
 
 #[test]

@@ -49,14 +49,23 @@ fn echoed(entity: &Entity<echo>) -> String {
 #[test]
 fn a_variant_with_one_type_takes_the_data_as_a_whole() {
     let mut entity = entity();
-    entity.when(event("job.given", &Job { name: "print".into() })).ok();
+    entity
+        .when(event(
+            "job.given",
+            &Job {
+                name: "print".into(),
+            },
+        ))
+        .ok();
     assert_eq!(echoed(&entity), "Given(Job { name: \"print\" })");
 }
 
 #[test]
 fn a_variant_with_fields_takes_members_and_their_defaults() {
     let mut entity = entity();
-    entity.when(event("job.moved", &json!({"place": "attic", "more": true}))).ok();
+    entity
+        .when(event("job.moved", &json!({"place": "attic", "more": true})))
+        .ok();
     assert_eq!(echoed(&entity), "Moved { place: \"attic\", floor: 0 }");
 }
 
@@ -70,7 +79,14 @@ fn a_variant_without_fields_does_not_read_the_data() {
 #[test]
 fn a_timer_brings_its_data_back() {
     let mut entity = entity();
-    entity.when(event("job.given", &Job { name: "print".into() })).ok();
+    entity
+        .when(event(
+            "job.given",
+            &Job {
+                name: "print".into(),
+            },
+        ))
+        .ok();
     entity.fire("late").ok();
     assert_eq!(echoed(&entity), "Late { since: 7 }");
     assert!(entity.timers().is_empty());
@@ -86,10 +102,18 @@ fn a_type_without_a_variant_is_ok_and_changes_nothing_even_if_the_state_is_unrea
 
 #[test]
 fn data_that_do_not_fit_are_rejected_and_not_repeated_in_the_message() {
-    let wrong = [&b"{\"name\": 5151}"[..], b"{}", b"not 5151", b"", b"{\"name\": \"5151"];
+    let wrong = [
+        &b"{\"name\": 5151}"[..],
+        b"{}",
+        b"not 5151",
+        b"",
+        b"{\"name\": \"5151",
+    ];
     for data in wrong {
         let then = entity().when(bytes("job.given", data));
-        let Some(Failure::Reject(problem)) = then.failure() else { panic!("{then:?}") };
+        let Some(Failure::Reject(problem)) = then.failure() else {
+            panic!("{then:?}")
+        };
         assert_eq!(problem.code, "bad-data");
         assert!(!problem.message.contains("5151"), "{}", problem.message);
         assert!(problem.message.contains("line 1"), "{}", problem.message);

@@ -33,16 +33,34 @@ fn count(_event: &Event, input: In, state: &mut Option<u32>) -> wharf::Result {
 #[test]
 fn changed_state_is_put_and_unchanged_state_is_kept() {
     let mut entity = Entity::<count>::new("C").given(&1_u32);
-    assert_eq!(entity.when(event("count.set", &1)).ok().state_change(), Some(&StateChange::Keep));
+    assert_eq!(
+        entity.when(event("count.set", &1)).ok().state_change(),
+        Some(&StateChange::Keep)
+    );
     let put = StateChange::Put(b"2".to_vec());
-    assert_eq!(entity.when(event("count.set", &2)).ok().state_change(), Some(&put));
+    assert_eq!(
+        entity.when(event("count.set", &2)).ok().state_change(),
+        Some(&put)
+    );
 }
 
 #[test]
 fn state_that_is_none_is_deleted_if_there_was_one() {
     let mut entity = Entity::<count>::new("C").given(&1_u32);
-    assert_eq!(entity.when(event("count.forget", &json!({}))).ok().state_change(), Some(&StateChange::Delete));
-    assert_eq!(entity.when(event("count.forget", &json!({}))).ok().state_change(), Some(&StateChange::Keep));
+    assert_eq!(
+        entity
+            .when(event("count.forget", &json!({})))
+            .ok()
+            .state_change(),
+        Some(&StateChange::Delete)
+    );
+    assert_eq!(
+        entity
+            .when(event("count.forget", &json!({})))
+            .ok()
+            .state_change(),
+        Some(&StateChange::Keep)
+    );
 }
 
 #[test]
@@ -56,7 +74,9 @@ fn a_failure_leaves_the_state_alone() {
 #[test]
 #[should_panic(expected = "the stored state is not a u32: JSON of another shape")]
 fn state_that_does_not_decode_traps() {
-    let _ = Entity::<count>::new("C").given_bytes(*b"\"one\"").when(event("count.set", &1));
+    let _ = Entity::<count>::new("C")
+        .given_bytes(*b"\"one\"")
+        .when(event("count.set", &1));
 }
 
 /// A state that some bytes cannot be, and that can have none.
@@ -64,7 +84,11 @@ struct Odd(Vec<u8>);
 
 impl State for Odd {
     fn decode(bytes: &[u8]) -> Result<Self, Undecodable> {
-        if bytes == b"?" { Err(Undecodable::new("a question")) } else { Ok(Self(bytes.to_vec())) }
+        if bytes == b"?" {
+            Err(Undecodable::new("a question"))
+        } else {
+            Ok(Self(bytes.to_vec()))
+        }
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -85,7 +109,9 @@ mod custom {
 #[test]
 #[should_panic(expected = "a question")]
 fn a_form_of_its_own_traps_on_what_it_cannot_read() {
-    let _ = Entity::<custom::empty>::new("C").given_bytes(*b"?").when(event("count.set", &1));
+    let _ = Entity::<custom::empty>::new("C")
+        .given_bytes(*b"?")
+        .when(event("count.set", &1));
 }
 
 #[test]

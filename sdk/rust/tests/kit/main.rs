@@ -71,10 +71,23 @@ fn another_call_in_the_second_run_is_found_out() {
 
 #[test]
 fn effects_at_their_bounds_are_accepted() {
-    entity().when(event("wild.talk", &json!({"times": 64, "key": "k".repeat(256)}))).ok();
-    entity().when(event("wild.grow", &json!({"bytes": 256 * 1024 - 2}))).ok();
-    let more = Bounds { emits: 65, ..Bounds::default() };
-    entity().bounds(more).when(event("wild.talk", &json!({"times": 65, "key": "k"}))).ok();
+    entity()
+        .when(event(
+            "wild.talk",
+            &json!({"times": 64, "key": "k".repeat(256)}),
+        ))
+        .ok();
+    entity()
+        .when(event("wild.grow", &json!({"bytes": 256 * 1024 - 2})))
+        .ok();
+    let more = Bounds {
+        emits: 65,
+        ..Bounds::default()
+    };
+    entity()
+        .bounds(more)
+        .when(event("wild.talk", &json!({"times": 65, "key": "k"})))
+        .ok();
 }
 
 #[test]
@@ -104,7 +117,9 @@ fn a_malformed_failure_code_fails_the_test() {
 #[test]
 #[should_panic(expected = "the handler failed")]
 fn ok_does_not_pass_a_failure() {
-    entity().when(event("wild.fail", &json!({"code": "x"}))).ok();
+    entity()
+        .when(event("wild.fail", &json!({"code": "x"})))
+        .ok();
 }
 
 #[test]
@@ -118,7 +133,7 @@ fn permutations_are_all_orders_and_each_once() {
     let all = permutations(&[1, 2, 3, 4]);
     let distinct: std::collections::BTreeSet<_> = all.iter().collect();
     assert_eq!((all.len(), distinct.len()), (24, 24));
-    assert_eq!(permutations::<u8>(&[]), [Vec::new()]);
+    assert_eq!(permutations::<u8>(&[]), [Vec::<u8>::new()]);
 }
 
 #[test]

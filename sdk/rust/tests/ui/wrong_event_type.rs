@@ -8,12 +8,4 @@ enum In {
     Unpaid,
 }
 
-#[derive(wharf::Events)]
-enum Other {
-    #[event("shipment.sent")]
-    Sent,
-    #[timer("unpaid")]
-    Unpaid,
-}
-
 fn main() {}

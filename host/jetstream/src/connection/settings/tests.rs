@@ -14,10 +14,19 @@ fn a_context_as_the_command_line_writes_it_is_read_whole() {
         "ca":"/ca.pem","nsc":"","jetstream_domain":"","inbox_prefix":"_INBOX_w","tls_first":true}"#;
     let settings = context(text).expect("valid");
     assert_eq!(settings.servers, ["nats://a:4222", "nats://b:4222"]);
-    assert_eq!(settings.auth, Auth::User { user: "u".into(), password: "p".into() });
+    assert_eq!(
+        settings.auth,
+        Auth::User {
+            user: "u".into(),
+            password: "p".into()
+        }
+    );
     assert_eq!(settings.inbox_prefix.as_deref(), Some("_INBOX_w"));
     assert_eq!(settings.tls.ca.as_deref(), Some(Path::new("/ca.pem")));
-    assert_eq!(settings.tls.certificate, Some(("/c.pem".into(), "/k.pem".into())));
+    assert_eq!(
+        settings.tls.certificate,
+        Some(("/c.pem".into(), "/k.pem".into()))
+    );
     assert!(settings.tls.first);
 }
 
@@ -25,9 +34,15 @@ fn a_context_as_the_command_line_writes_it_is_read_whole() {
 fn each_way_to_be_let_in_is_read() {
     let cases = [
         (r#"{"url":"nats://a"}"#, Auth::None),
-        (r#"{"url":"nats://a","creds":"/u.creds"}"#, Auth::Credentials("/u.creds".into())),
+        (
+            r#"{"url":"nats://a","creds":"/u.creds"}"#,
+            Auth::Credentials("/u.creds".into()),
+        ),
         (r#"{"url":"nats://a","token":"t"}"#, Auth::Token("t".into())),
-        (r#"{"url":"nats://a","nkey":"/u.nk"}"#, Auth::Nkey("/u.nk".into())),
+        (
+            r#"{"url":"nats://a","nkey":"/u.nk"}"#,
+            Auth::Nkey("/u.nk".into()),
+        ),
     ];
     for (text, auth) in cases {
         assert_eq!(context(text).expect(text).auth, auth, "{text}");
@@ -38,7 +53,10 @@ fn each_way_to_be_let_in_is_read() {
 fn what_would_have_no_effect_is_an_error_that_names_file_and_key() {
     let error = context(r#"{"url":"nats://a","jetstream_domain":"hub"}"#).expect_err("refused");
     let text = error.to_string();
-    assert!(text.contains("shop.json") && text.contains("jetstream_domain"), "{text}");
+    assert!(
+        text.contains("shop.json") && text.contains("jetstream_domain"),
+        "{text}"
+    );
     assert!(error.is_in_settings());
 }
 
@@ -52,7 +70,10 @@ fn errors_name_the_file() {
     let both = context(r#"{"url":"nats://a","token":"t","user":"u"}"#).expect_err("two ways");
     assert!(both.to_string().contains("only one of"), "{both}");
     let missing = Settings::from_context("wharf", "no-such-context").expect_err("missing");
-    assert!(missing.to_string().contains("no-such-context.json"), "{missing}");
+    assert!(
+        missing.to_string().contains("no-such-context.json"),
+        "{missing}"
+    );
     assert!(Settings::from_context("wharf", "../x").is_err());
 }
 
@@ -60,7 +81,10 @@ fn errors_name_the_file() {
 fn secrets_are_not_printed() {
     let mut settings = Settings::new("wharf", "nats://user:secret@host:4222");
     assert_eq!(settings.servers_shown(), "nats://host:4222");
-    settings.auth = Auth::User { user: "u".into(), password: "secret".into() };
+    settings.auth = Auth::User {
+        user: "u".into(),
+        password: "secret".into(),
+    };
     assert!(!format!("{:?}", settings.auth).contains("secret"));
     assert!(!format!("{:?}", Auth::Token("secret".into())).contains("secret"));
 }

@@ -20,14 +20,20 @@ pub struct Sample {
 
 impl Exposition {
     pub fn parse(text: &str) -> Result<Self, String> {
-        let body = text.strip_suffix("# EOF\n").ok_or("the text does not end in # EOF")?;
+        let body = text
+            .strip_suffix("# EOF\n")
+            .ok_or("the text does not end in # EOF")?;
         let mut families: BTreeMap<String, Family> = BTreeMap::new();
         let mut current = String::new();
         let mut seen = BTreeSet::new();
         for line in body.lines() {
             if let Some(rest) = line.strip_prefix("# HELP ") {
                 let (name, help) = rest.split_once(' ').ok_or_else(|| line.to_owned())?;
-                let family = Family { kind: String::new(), help: unescape(help)?, samples: Vec::new() };
+                let family = Family {
+                    kind: String::new(),
+                    help: unescape(help)?,
+                    samples: Vec::new(),
+                };
                 if families.insert(name.to_owned(), family).is_some() {
                     return Err(format!("the family {name} comes twice"));
                 }
@@ -35,13 +41,19 @@ impl Exposition {
             } else if let Some(rest) = line.strip_prefix("# TYPE ") {
                 let (name, kind) = rest.split_once(' ').ok_or_else(|| line.to_owned())?;
                 let family = families.get_mut(name).filter(|_| name == current);
-                kind.clone_into(&mut family.ok_or_else(|| format!("{line}: not behind its help"))?.kind);
+                kind.clone_into(
+                    &mut family
+                        .ok_or_else(|| format!("{line}: not behind its help"))?
+                        .kind,
+                );
             } else {
                 let sample = Sample::parse(line)?;
                 if !seen.insert((sample.name.clone(), sample.labels.clone())) {
                     return Err(format!("the sample comes twice: {line}"));
                 }
-                let family = families.get_mut(&current).ok_or_else(|| format!("{line}: of no family"))?;
+                let family = families
+                    .get_mut(&current)
+                    .ok_or_else(|| format!("{line}: of no family"))?;
                 if !belongs(&sample.name, &current, &family.kind) {
                     return Err(format!("{line}: is none of {current}, a {}", family.kind));
                 }
@@ -61,9 +73,13 @@ impl Exposition {
 
     /// The value of the sample with exactly these labels.
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        let labels: BTreeMap<String, String> =
-            labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        self.samples(name).find(|sample| sample.labels == labels).map(|sample| sample.value)
+        let labels: BTreeMap<String, String> = labels
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        self.samples(name)
+            .find(|sample| sample.labels == labels)
+            .map(|sample| sample.value)
     }
 
     pub fn sum(&self, name: &str) -> f64 {
@@ -71,7 +87,10 @@ impl Exposition {
     }
 
     fn samples(&self, name: &str) -> impl Iterator<Item = &Sample> {
-        self.families.values().flat_map(|family| &family.samples).filter(move |sample| sample.name == name)
+        self.families
+            .values()
+            .flat_map(|family| &family.samples)
+            .filter(move |sample| sample.name == name)
     }
 }
 
@@ -83,7 +102,9 @@ fn belongs(sample: &str, family: &str, kind: &str) -> bool {
         "info" => &["_info"],
         _ => &[],
     };
-    suffixes.iter().any(|suffix| sample.strip_suffix(suffix) == Some(family))
+    suffixes
+        .iter()
+        .any(|suffix| sample.strip_suffix(suffix) == Some(family))
 }
 
 impl Sample {
@@ -99,8 +120,16 @@ impl Sample {
             Some(rest) => parse_labels(rest).ok_or_else(bad)?,
             None => (BTreeMap::new(), rest),
         };
-        let value = value.strip_prefix(' ').ok_or_else(bad)?.parse().map_err(|_| bad())?;
-        Ok(Self { name: name.to_owned(), labels, value })
+        let value = value
+            .strip_prefix(' ')
+            .ok_or_else(bad)?
+            .parse()
+            .map_err(|_| bad())?;
+        Ok(Self {
+            name: name.to_owned(),
+            labels,
+            value,
+        })
     }
 }
 

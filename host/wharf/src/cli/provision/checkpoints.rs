@@ -1,0 +1,188 @@
+//! The first checkpoint of each handler: where it begins, written once.
+//!
+//! For an ordered handler it is the position itself. For an unordered one the
+//! shared consumer holds the position, and the checkpoint says from where that
+//! is made again when it has vanished.
+
+use bytes::Bytes;
+use wharf_core::checkpoint::{self, Checkpoint};
+use wharf_core::manifest::{Manifest, Ordering, Start};
+use wharf_jetstream::api::Api;
+use wharf_jetstream::api::message::Query;
+use wharf_jetstream::api::stream::StreamInfo;
+use wharf_jetstream::catalog::first_sequence;
+use wharf_jetstream::ledger::{CommitResult, Ledger};
+use wharf_jetstream::names::Lineage;
+use wharf_jetstream::publisher::Publisher;
+
+use super::{Step, Verb};
+use crate::bundle::{self, Bundle};
+use crate::cli::failure::Failure;
+use crate::clock;
+use crate::codes::Code;
+
+/// More than one partition is not built yet.
+const PARTITION: u32 = 0;
+
+/// What there is, and what would be made.
+pub async fn plan(api: &Api, bundles: &[Bundle]) -> Result<Vec<Step>, Failure> {
+    let mut steps = Vec::with_capacity(bundles.len());
+    for bundle in bundles {
+        let lineage = bundle::lineage(&bundle.manifest.name)?;
+        let step = match (read(api, &lineage).await?, api.stream(&bundle.manifest.stream).await?) {
+            (Some(found), _) => existing(&lineage, &found, &bundle.manifest),
+            (None, None) => step(&lineage, Verb::Create, "before the stream's first event".to_owned()),
+            (None, Some(source)) => match first(api, &bundle.manifest, &lineage, &source).await? {
+                Ok(first) => step(&lineage, Verb::Create, behind(first.watermark)),
+                Err(reason) => step(&lineage, Verb::Refused, reason),
+            },
+        };
+        steps.push(step);
+    }
+    Ok(steps)
+}
+
+/// Writes what is missing. Two that do so at once agree: one wins, and the
+/// other finds it.
+pub async fn make(api: &Api, bundles: &[Bundle]) -> Result<Vec<Step>, Failure> {
+    let publisher = Publisher::new(api.connection().clone(), 1).await?;
+    let mut steps = Vec::with_capacity(bundles.len());
+    for bundle in bundles {
+        let lineage = bundle::lineage(&bundle.manifest.name)?;
+        if let Some(found) = read(api, &lineage).await? {
+            steps.push(existing(&lineage, &found, &bundle.manifest));
+            continue;
+        }
+        let source = api.require_stream(&bundle.manifest.stream).await?;
+        let first = first(api, &bundle.manifest, &lineage, &source).await?;
+        let first = first.map_err(|reason| Failure::new(Code::SourceUnfit, reason).place(asset(&lineage)))?;
+        let ledger = Ledger::open(api.connection().clone(), publisher.clone(), lineage.clone());
+        steps.push(write(&ledger, &lineage, &first).await?);
+    }
+    Ok(steps)
+}
+
+/// For a host: that each handler has one, of its own subscription.
+///
+/// # Errors
+/// The first that is missing or of another generation.
+pub async fn verify(api: &Api, bundles: &[Bundle]) -> Result<(), Failure> {
+    for bundle in bundles {
+        let manifest = &bundle.manifest;
+        let lineage = bundle::lineage(&manifest.name)?;
+        let Some(found) = read(api, &lineage).await? else {
+            let message = format!("handler `{}` has no checkpoint", manifest.name);
+            return Err(Failure::new(Code::CheckpointMissing, message).place(lineage.checkpoint(PARTITION)));
+        };
+        if found.generation != checkpoint::generation(&manifest.on) {
+            let message = format!("handler `{}` {OTHER_GENERATION}", manifest.name);
+            return Err(Failure::new(Code::CheckpointConflict, message).place(lineage.checkpoint(PARTITION)));
+        }
+    }
+    Ok(())
+}
+
+const OTHER_GENERATION: &str = "subscribes to other subjects, or by another key rule, than its checkpoint says";
+
+/// Reads a checkpoint's bytes.
+///
+/// # Errors
+/// They are none that this version knows; they stay as they are.
+pub fn decode(lineage: &Lineage, bytes: &[u8]) -> Result<Checkpoint, Failure> {
+    checkpoint::decode(bytes).map_err(|error| {
+        Failure::new(Code::RecordUnreadable, error.to_string()).place(lineage.checkpoint(PARTITION))
+    })
+}
+
+/// The checkpoint of a handler, from the leader. None: there is none yet.
+///
+/// # Errors
+/// The broker does not answer, or the checkpoint cannot be read.
+pub async fn read(api: &Api, lineage: &Lineage) -> Result<Option<Checkpoint>, Failure> {
+    let subject = lineage.checkpoint(PARTITION);
+    match api.message(&lineage.ledger_stream(), &Query::last(&subject)).await? {
+        None => Ok(None),
+        Some(message) => decode(lineage, &message.data).map(Some),
+    }
+}
+
+/// Where the handler begins; or why it cannot begin there.
+async fn first(
+    api: &Api,
+    manifest: &Manifest,
+    lineage: &Lineage,
+    source: &StreamInfo,
+) -> Result<Result<Checkpoint, String>, Failure> {
+    let watermark = match manifest.ordering {
+        Ordering::Key => first_sequence(api, source, manifest.start).await?.saturating_sub(1),
+        Ordering::None => floor(api, manifest, lineage, source).await?,
+    };
+    let last = source.state.last_sequence;
+    if let Start::Sequence(start) = manifest.start
+        && watermark > last
+    {
+        return Ok(Err(format!("start = {start} lies behind the end of stream `{}`, which is at {last}", manifest.stream)));
+    }
+    let stored = match watermark {
+        0 => None,
+        sequence => api.message(&source.config.name, &Query::at(sequence)).await?,
+    };
+    Ok(Ok(Checkpoint {
+        stream: manifest.stream.clone(),
+        created_ns: source.created_ns,
+        watermark,
+        watermark_stored_ns: stored.map_or(0, |message| message.stored_ns),
+        high: watermark,
+        generation: checkpoint::generation(&manifest.on),
+        released: true,
+        written_ms: clock::now_ms(),
+        ..Checkpoint::default()
+    }))
+}
+
+/// What a shared consumer has settled: its own word once it is there.
+async fn floor(api: &Api, manifest: &Manifest, lineage: &Lineage, source: &StreamInfo) -> Result<u64, Failure> {
+    match api.consumer(&manifest.stream, lineage.as_str()).await? {
+        Some(consumer) => Ok(consumer.ack_floor.stream_seq),
+        None => Ok(first_sequence(api, source, manifest.start).await?.saturating_sub(1)),
+    }
+}
+
+async fn write(ledger: &Ledger, lineage: &Lineage, first: &Checkpoint) -> Result<Step, Failure> {
+    let bytes = Bytes::from(checkpoint::encode(first));
+    let failed = |code: Code, reason: String| Failure::new(code, reason).place(lineage.checkpoint(PARTITION));
+    match ledger.write_checkpoint(PARTITION, 0, bytes).await {
+        CommitResult::Committed { .. } => Ok(step(lineage, Verb::Created, behind(first.watermark))),
+        CommitResult::Lost { .. } => Ok(step(lineage, Verb::Exists, String::new())),
+        CommitResult::Unanswered => Err(failed(Code::Unanswered, "it is not known whether it was written".to_owned())),
+        CommitResult::Full => Err(failed(Code::StreamFull, "the ledger is full".to_owned())),
+        CommitResult::TooLarge => Err(failed(Code::BrokerRefused, "it is too large for the broker".to_owned())),
+        CommitResult::Unavailable { reason } => Err(failed(Code::BrokerRefused, reason)),
+    }
+}
+
+fn existing(lineage: &Lineage, found: &Checkpoint, manifest: &Manifest) -> Step {
+    if found.generation == checkpoint::generation(&manifest.on) {
+        return step(lineage, Verb::Exists, behind(found.watermark));
+    }
+    let remedy = Code::CheckpointConflict.remedy();
+    let detail = format!("the handler {OTHER_GENERATION}; {remedy}");
+    Step { code: Code::CheckpointConflict, ..step(lineage, Verb::Refused, detail) }
+}
+
+fn step(lineage: &Lineage, action: Verb, detail: String) -> Step {
+    let details = if detail.is_empty() { Vec::new() } else { vec![detail] };
+    let code = if action == Verb::Refused { Code::SourceUnfit } else { Code::CheckpointMissing };
+    Step { asset: asset(lineage), action, details, code }
+}
+
+fn asset(lineage: &Lineage) -> String {
+    format!("checkpoint {lineage}/{PARTITION}")
+}
+
+fn behind(watermark: u64) -> String {
+    match watermark {
+        0 => "before the stream's first event".to_owned(),
+        sequence => format!("behind sequence {sequence}"),
+    }
+}
