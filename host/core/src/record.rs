@@ -22,7 +22,7 @@ pub const DEAD_MAX: usize = 64;
 /// Bytes of one id-list entry: event hash, content hash, seconds.
 const ID_BYTES: usize = 16 + 8 + 4;
 /// The highest field number of `Record` that this version knows.
-const LAST_TAG: u32 = 11;
+const LAST_TAG: u32 = 12;
 
 /// The ledger message of one (lineage, key).
 #[derive(Clone, PartialEq, Message)]
@@ -60,6 +60,9 @@ pub struct Record {
     /// Dead events that later ones have passed (`on_dead = "continue"`).
     #[prost(message, repeated, tag = "11")]
     pub dead: Vec<DeadEntry>,
+    /// Ids forgotten before `dedup.for` had passed, ever.
+    #[prost(uint64, tag = "12")]
+    pub ids_evicted_early: u64,
     /// Top-level fields of a newer version, as they stood. The tag is the highest
     /// there is and is never on the wire: `encode` appends these bytes raw.
     #[prost(bytes = "vec", tag = "536870911")]
@@ -339,16 +342,16 @@ impl Record {
         self.seen().rev().find(|seen| seen.event == *event)
     }
 
-    /// Remembers an event and forgets what is too old or too many. Returns how
-    /// many were forgotten before `keep_ms` had passed.
-    pub fn remember(&mut self, seen: SeenId, remember: usize, keep_ms: u64) -> u32 {
+    /// Remembers an event and forgets what is too old or too many. What is
+    /// forgotten before `keep_ms` has passed is counted.
+    pub fn remember(&mut self, seen: SeenId, remember: usize, keep_ms: u64) {
         let horizon = u64::from(seen.at_s).saturating_sub(keep_ms / 1000);
         let old = self.seen().take_while(|s| u64::from(s.at_s) < horizon).count();
         let total = self.ids.len() / ID_BYTES + 1;
         let excess = (total - old).saturating_sub(remember.min(IDS_MAX));
         self.ids.drain(..(old + excess) * ID_BYTES);
         seen.pack(&mut self.ids);
-        u32::try_from(excess).unwrap_or(u32::MAX)
+        self.ids_evicted_early += excess as u64;
     }
 
     pub fn status(&self) -> Status {

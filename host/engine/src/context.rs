@@ -75,7 +75,7 @@ pub(crate) struct Desk {
 impl Desk {
     pub(crate) fn new(journal: Journal, now_ms: u64, seed: &str) -> Arc<Self> {
         Arc::new(Self {
-            meter: Meter::default(),
+            meter: Meter::new(),
             now_ms: AtomicU64::new(now_ms),
             journal: Mutex::new(journal),
             secure: Mutex::new(Stream::new("secure", seed)),

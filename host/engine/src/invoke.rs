@@ -84,9 +84,8 @@ impl Runtime {
     pub async fn invoke(&self, component: &Component, attempt: Attempt<'_>) -> Report {
         let asked = Instant::now();
         // Declared first, so that the slot is given back after the instance.
-        let _slot = match self.slot(&attempt.cancel).await {
-            Some(slot) => slot,
-            None => return Report::cancelled(asked.elapsed()),
+        let Some(_slot) = self.slot(&attempt.cancel).await else {
+            return Report::cancelled(asked.elapsed());
         };
         let began = Instant::now();
         let mut instance = prepare(component, &attempt, began);

@@ -1,32 +1,47 @@
 //! How much CPU time an attempt has used.
 //!
-//! Counted with the thread's own CPU clock around every poll of the attempt,
-//! not with the time of day: a host that is throttled or preempted must not
-//! make its guests look slow. Waiting in a host call costs nothing, since
-//! nothing polls then.
+//! Every poll of the attempt is timed, so waiting in a host call costs nothing.
+//! At first by the clock on the wall, which is cheap and enough for the many
+//! attempts that end within one tick of the epoch. From the first tick on by
+//! the thread's own CPU clock: a host that is throttled or preempted must not
+//! make its guests look slow, and only those that run longer are ever judged.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// CPU time of one attempt. One task writes it; nobody else reads it meanwhile.
-#[derive(Debug, Default)]
+/// What a slice may count for that was timed by the wall; two ticks.
+const FIRST_SLICE_MAX_NS: u64 = 10_000_000;
+
+/// CPU time of one attempt. Only the task that makes the attempt touches it.
+#[derive(Debug)]
 pub(crate) struct Meter {
+    origin: Instant,
+    exact: AtomicBool,
     spent_ns: AtomicU64,
-    poll_began_ns: AtomicU64,
+    slice_began_ns: AtomicU64,
 }
 
 impl Meter {
-    /// Runs `work` to its end and counts what it uses of the CPU.
+    pub(crate) fn new() -> Self {
+        Self {
+            origin: Instant::now(),
+            exact: AtomicBool::new(false),
+            spent_ns: AtomicU64::new(0),
+            slice_began_ns: AtomicU64::new(0),
+        }
+    }
+
+    /// Runs `work` to its end and counts what it uses.
     pub(crate) async fn measure<F: Future>(&self, work: F) -> F::Output {
         let mut work = pin!(work);
         poll_fn(|context| {
-            self.poll_began_ns.store(thread_ns(), Relaxed);
+            self.slice_began_ns.store(self.now_ns(), Relaxed);
             let polled = work.as_mut().poll(context);
-            self.spent_ns.fetch_add(self.this_poll_ns(), Relaxed);
+            self.spent_ns.fetch_add(self.slice_ns(), Relaxed);
             polled
         })
         .await
@@ -37,18 +52,35 @@ impl Meter {
         Duration::from_nanos(self.spent_ns.load(Relaxed))
     }
 
-    /// What was used so far, asked from inside a poll.
-    pub(crate) fn spent_in_poll(&self) -> Duration {
-        self.spent() + Duration::from_nanos(self.this_poll_ns())
+    /// What was used so far, asked at a tick, from inside a poll.
+    pub(crate) fn spent_at_tick(&self) -> Duration {
+        if !self.exact.load(Relaxed) {
+            self.spent_ns
+                .fetch_add(self.slice_ns().min(FIRST_SLICE_MAX_NS), Relaxed);
+            self.exact.store(true, Relaxed);
+            self.slice_began_ns.store(self.now_ns(), Relaxed);
+        }
+        self.spent() + Duration::from_nanos(self.slice_ns())
     }
 
     /// Begins again at zero, for an instance that is used once more.
     pub(crate) fn reset(&self) {
+        self.exact.store(false, Relaxed);
         self.spent_ns.store(0, Relaxed);
     }
 
-    fn this_poll_ns(&self) -> u64 {
-        thread_ns().saturating_sub(self.poll_began_ns.load(Relaxed))
+    fn slice_ns(&self) -> u64 {
+        self.now_ns()
+            .saturating_sub(self.slice_began_ns.load(Relaxed))
+    }
+
+    /// On the clock in use; the two clocks are never compared.
+    fn now_ns(&self) -> u64 {
+        if self.exact.load(Relaxed) {
+            thread_ns()
+        } else {
+            u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        }
     }
 }
 
@@ -62,7 +94,8 @@ fn thread_ns() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
+
+    const MS: Duration = Duration::from_millis(1);
 
     fn spin(time: Duration) {
         let until = thread_ns() + u64::try_from(time.as_nanos()).expect("short");
@@ -73,32 +106,43 @@ mod tests {
 
     #[tokio::test]
     async fn time_spent_waiting_is_not_counted() {
-        let meter = Meter::default();
+        let meter = Meter::new();
         let began = Instant::now();
-        meter
-            .measure(tokio::time::sleep(Duration::from_millis(50)))
-            .await;
-        assert!(began.elapsed() >= Duration::from_millis(50));
-        assert!(
-            meter.spent() < Duration::from_millis(20),
-            "{:?}",
-            meter.spent()
-        );
+        meter.measure(tokio::time::sleep(50 * MS)).await;
+        assert!(began.elapsed() >= 50 * MS);
+        assert!(meter.spent() < 25 * MS, "{:?}", meter.spent());
     }
 
     #[tokio::test]
-    async fn work_is_counted_while_it_runs_and_after() {
-        let meter = Meter::default();
+    async fn work_is_counted_before_and_after_the_first_tick() {
+        let meter = Meter::new();
         meter
             .measure(async {
-                spin(Duration::from_millis(10));
+                spin(5 * MS);
                 tokio::task::yield_now().await;
-                spin(Duration::from_millis(10));
-                assert!(meter.spent_in_poll() >= Duration::from_millis(20));
+                spin(5 * MS);
+                assert!(meter.spent_at_tick() >= 10 * MS);
+                spin(5 * MS);
+                assert!(meter.spent_at_tick() >= 15 * MS);
+                tokio::task::yield_now().await;
+                spin(5 * MS);
             })
             .await;
-        assert!(meter.spent() >= Duration::from_millis(20));
+        assert!(meter.spent() >= 20 * MS, "{:?}", meter.spent());
         meter.reset();
         assert_eq!(meter.spent(), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_is_held_up_is_not_charged_after_the_first_tick() {
+        let meter = Meter::new();
+        meter
+            .measure(async {
+                std::thread::sleep(100 * MS);
+                assert!(meter.spent_at_tick() <= 15 * MS, "{:?}", meter.spent());
+                std::thread::sleep(100 * MS);
+            })
+            .await;
+        assert!(meter.spent() < 50 * MS, "{:?}", meter.spent());
     }
 }

@@ -89,7 +89,7 @@ impl Instance {
 /// ends a guest that has used up its CPU time.
 fn tick(store: StoreContextMut<'_, Context>) -> wasmtime::Result<UpdateDeadline> {
     let context = store.data();
-    if context.desk.meter.spent_in_poll() > context.settings.limits.cpu_time {
+    if context.desk.meter.spent_at_tick() > context.settings.limits.cpu_time {
         return Err(CpuTimeUsedUp.into());
     }
     Ok(UpdateDeadline::YieldCustom(1, Box::pin(yield_now())))

@@ -62,7 +62,7 @@ async fn an_overflowing_stack_is_a_trap() {
 #[tokio::test]
 async fn an_endless_loop_ends_when_its_cpu_time_is_used_up() {
     let bench = Bench::new(limited(|limits| {
-        limits.cpu_time = Duration::from_millis(100)
+        limits.cpu_time = Duration::from_millis(100);
     }))
     .await;
     let report = bench.run("loop", "").await;
@@ -81,7 +81,7 @@ async fn an_endless_loop_ends_when_its_cpu_time_is_used_up() {
 #[tokio::test]
 async fn other_events_are_handled_while_guests_loop_on_the_same_thread() {
     let bench = Bench::new(limited(|limits| {
-        limits.cpu_time = Duration::from_millis(300)
+        limits.cpu_time = Duration::from_millis(300);
     }))
     .await;
     let began = Instant::now();

@@ -55,6 +55,7 @@ impl Asked<'_> {
             subject,
             ids: &ids(wanted),
             since_ns,
+            committed_ns: since_ns,
             scan_max,
         };
         stored(self.api, &question).await.expect("an answer")

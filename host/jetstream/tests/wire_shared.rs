@@ -281,7 +281,7 @@ async fn interleaving_16_what_a_drain_releases_does_not_come_back_to_it() {
 #[should_panic(expected = "released while pulling")]
 async fn releasing_before_pulls_have_lapsed_is_a_mistake() {
     let place = place().await;
-    let shared = place.bind().await;
+    let mut shared = place.bind().await;
     let _ = shared.release(Vec::new()).await;
 }
 

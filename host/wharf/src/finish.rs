@@ -55,7 +55,7 @@ pub async fn committed(
 ) -> Result<Settlement, Stopped> {
     let Some(record) = now.record() else { return Ok(Settlement::Committed) };
     if let Some(out) = &record.outbox {
-        outbox::publish(owner, entity, out).await?;
+        outbox::publish(owner, entity, out, &work.gauge).await?;
     }
     // A schedule that stands already needs no other; the sweep at a takeover
     // makes up for one that a crash kept from being made.
@@ -63,6 +63,8 @@ pub async fn committed(
         arm(owner, entity, record).await?;
     }
     confirm(owner, entity).await?;
+    let evicted = |known: &Known| known.record().map_or(0, |record| record.ids_evicted_early);
+    owner.handler.metrics.ids_evicted_early(evicted(now) - evicted(before).min(evicted(now)));
     if let Place::Queue { .. } = work.place {
         park::remove_resolved(owner, entity, work, now).await?;
     }
@@ -101,9 +103,9 @@ pub async fn pass(owner: &Owner, entity: &Entity, work: &Work) -> Result<(), Sto
 ///
 /// # Errors
 /// [`Stopped`] when the lane is cut off; the event is then delivered again.
-pub async fn emit_only(owner: &Owner, entity: &Entity, out: Option<Outbox>) -> Result<Settlement, Stopped> {
+pub async fn emit_only(owner: &Owner, entity: &Entity, work: &Work, out: Option<Outbox>) -> Result<Settlement, Stopped> {
     if let Some(out) = &out {
-        outbox::publish(owner, entity, out).await?;
+        outbox::publish(owner, entity, out, &work.gauge).await?;
     }
     Ok(Settlement::Committed)
 }

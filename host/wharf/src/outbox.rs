@@ -17,7 +17,7 @@ use wharf_telemetry::metrics::UnsettledState;
 use crate::clock;
 use crate::entity::{Entity, Write};
 use crate::owner::Owner;
-use crate::work::Stopped;
+use crate::work::{Gauge, Stopped};
 
 /// Between tries of an emission that the broker does not take.
 const PAUSE_MS: u64 = 250;
@@ -28,10 +28,10 @@ const BLOCKED_PAUSE_MS: u64 = 5_000;
 ///
 /// # Errors
 /// [`Stopped`] when the lane is cut off; the record still holds the outbox.
-pub async fn publish(owner: &Owner, entity: &Entity, outbox: &Outbox) -> Result<(), Stopped> {
+pub async fn publish(owner: &Owner, entity: &Entity, outbox: &Outbox, gauge: &Gauge) -> Result<(), Stopped> {
     let started = Instant::now();
     for emission in &outbox.emissions {
-        publish_one(owner, entity, outbox, emission).await?;
+        publish_one(owner, entity, outbox, emission, gauge).await?;
     }
     owner.handler.metrics.published(outbox.emissions.len() as u64, started.elapsed());
     Ok(())
@@ -46,16 +46,18 @@ pub async fn publish(owner: &Owner, entity: &Entity, outbox: &Outbox) -> Result<
 /// # Errors
 /// [`Stopped`] when the lane has to end first.
 pub async fn publish_again(owner: &Owner, entity: &Entity, outbox: &Outbox) -> Result<(), Stopped> {
+    let gauge = &Gauge::new(&owner.handler.metrics);
     for emission in &outbox.emissions {
         loop {
             match already_stored(owner, outbox, emission).await {
                 Ok(Stored::Yes) => break,
                 Ok(Stored::No) => {
-                    publish_one(owner, entity, outbox, emission).await?;
+                    publish_one(owner, entity, outbox, emission, gauge).await?;
                     break;
                 }
                 Ok(Stored::Unsure { reason }) => {
-                    block(owner, entity, "look-up-unsure", &format!("{}: {reason}", emission.subject)).await?;
+                    let message = format!("{}: {reason}", emission.subject);
+                    block(owner, entity, gauge, "look-up-unsure", &message).await?;
                 }
                 Err(fault) => owner.pause_before(&fault, PAUSE_MS).await?,
             }
@@ -88,6 +90,7 @@ async fn already_stored(owner: &Owner, outbox: &Outbox, emission: &Emission) -> 
         subject: &emission.subject,
         ids: &ids,
         since_ns: outbox.committed_ms.saturating_sub(CLOCKS_APART_MS).saturating_mul(1_000_000),
+        committed_ns: outbox.committed_ms.saturating_mul(1_000_000),
         scan_max: lookup::SCAN_MAX,
     };
     let answer = lookup::stored(&owner.handler.api, &question).await;
@@ -98,7 +101,13 @@ async fn already_stored(owner: &Owner, outbox: &Outbox, emission: &Emission) -> 
     }
 }
 
-async fn publish_one(owner: &Owner, entity: &Entity, outbox: &Outbox, emission: &Emission) -> Result<(), Stopped> {
+async fn publish_one(
+    owner: &Owner,
+    entity: &Entity,
+    outbox: &Outbox,
+    emission: &Emission,
+    gauge: &Gauge,
+) -> Result<(), Stopped> {
     let mut blocked = false;
     loop {
         let subject = &emission.subject;
@@ -111,7 +120,7 @@ async fn publish_one(owner: &Owner, entity: &Entity, outbox: &Outbox, emission: 
             }
             Err(error) if is_for_good(&error) => {
                 blocked = true;
-                block(owner, entity, "emission-refused", &format!("{subject}: {error}")).await?;
+                block(owner, entity, gauge, "emission-refused", &format!("{subject}: {error}")).await?;
             }
             Err(error) => owner.pause_after(&HostFault::broker(format!("publish to {subject}: {error}")), PAUSE_MS).await?,
         }
@@ -142,7 +151,7 @@ fn is_for_good(error: &PublishError) -> bool {
 
 /// Marks the entity in its record, where `wharf entity show` finds it, and
 /// waits. Later events of the key stay behind it.
-async fn block(owner: &Owner, entity: &Entity, code: &str, message: &str) -> Result<(), Stopped> {
+async fn block(owner: &Owner, entity: &Entity, gauge: &Gauge, code: &str, message: &str) -> Result<(), Stopped> {
     let (known, _) = entity.load(owner).await?;
     if let Some(record) = known.record()
         && record.status() != wharf_core::record::Status::OutboxBlocked
@@ -150,8 +159,10 @@ async fn block(owner: &Owner, entity: &Entity, code: &str, message: &str) -> Res
         let next = owner.handler.stamp(entity, |stamp| commit::outbox_blocked(record, stamp, code, message));
         entity.write(owner, &known, next).await?;
     }
-    let _counted = owner.handler.metrics.unsettled(UnsettledState::OutboxBlocked);
-    owner.pause_after(&HostFault::broker(message.to_owned()), BLOCKED_PAUSE_MS).await
+    gauge.set(UnsettledState::OutboxBlocked);
+    owner.pause_after(&HostFault::broker(message.to_owned()), BLOCKED_PAUSE_MS).await?;
+    gauge.set(UnsettledState::Held);
+    Ok(())
 }
 
 async fn unblock(owner: &Owner, entity: &Entity) -> Result<(), Stopped> {
@@ -179,6 +190,7 @@ fn outgoing(owner: &Owner, outbox: &Outbox, emission: &Emission) -> Outgoing {
         causation_id: Some(flow.causation_id),
         hops: flow.hops,
         traceparent: flow.traceparent,
+        tracestate: flow.tracestate,
         data: bytes::Bytes::from(emission.data.clone()),
     }
 }

@@ -8,8 +8,12 @@
 //! side is tried again and never counts as an attempt. Letting the watermark
 //! pass, or acknowledging, is the caller's: it owns the delivery.
 
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
 use wharf_core::admit::{Admission, admit};
-use wharf_core::record::Block;
+use wharf_core::outcome::HostFault;
+use wharf_core::record::{Block, Record};
 
 use crate::attempt::{self, Trial};
 use crate::decide::{Decision, decide};
@@ -18,7 +22,8 @@ use crate::owner::Owner;
 use crate::work::{Settlement, Stopped, Work};
 use crate::{finish, park};
 
-/// Brings an event to its end.
+/// Brings an event to its end. A panic of the host is a host fault like any
+/// other: it holds this event, and ends neither the host nor the lane.
 ///
 /// # Errors
 /// [`Stopped`] when the lane has to end first: the event has then not happened,
@@ -28,6 +33,21 @@ use crate::{finish, park};
 /// Safe: everything durable is one compare-and-set, and what is owed after it
 /// is found in the record again.
 pub async fn process(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlement, Stopped> {
+    loop {
+        match AssertUnwindSafe(straight(owner, entity, work)).catch_unwind().await {
+            Ok(ended) => return ended,
+            Err(panic) => {
+                entity.distrust().await;
+                owner.pause_before(&HostFault::panic(panic.as_ref()), PANIC_PAUSE_MS).await?;
+            }
+        }
+    }
+}
+
+/// Before an event on which the host panicked is tried again.
+const PANIC_PAUSE_MS: u64 = 5_000;
+
+async fn straight(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlement, Stopped> {
     let mut waiting: Option<Block> = None;
     let mut tried: Option<Trial> = None;
     loop {
@@ -49,7 +69,7 @@ pub async fn process(owner: &Owner, entity: &Entity, work: &Work) -> Result<Sett
                 Write::Written(now) => return finish::committed(owner, entity, work, &known, &now).await,
                 Write::Lost => tried = Some(trial),
             },
-            Decision::EmitOnly(outbox) => return finish::emit_only(owner, entity, outbox).await,
+            Decision::EmitOnly(outbox) => return finish::emit_only(owner, entity, work, outbox).await,
             Decision::Dead(next, death) => match entity.write(owner, &known, next).await? {
                 Write::Written(known) => return park::dead(owner, entity, work, &known, &death).await,
                 Write::Lost => tried = Some(trial),
@@ -70,7 +90,7 @@ async fn record_hold(
     owner: &Owner,
     entity: &Entity,
     known: &Known,
-    next: Option<wharf_core::record::Record>,
+    next: Option<Record>,
 ) -> Result<Write, Stopped> {
     match next {
         Some(next) => entity.write(owner, known, next).await,

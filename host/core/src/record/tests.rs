@@ -51,7 +51,8 @@ fn a_cut_record_is_malformed() {
 fn the_id_list_keeps_the_newest_and_counts_early_evictions() {
     let mut record = Record::new("k");
     for n in 0..4 {
-        assert_eq!(record.remember(seen(n, 100), 3, 1_000_000), u32::from(n == 3));
+        record.remember(seen(n, 100), 3, 1_000_000);
+        assert_eq!(record.ids_evicted_early, u64::from(n == 3));
     }
     assert_eq!(record.find(&[0; 16]), None);
     assert_eq!(record.find(&[3; 16]), Some(seen(3, 100)));
@@ -61,7 +62,8 @@ fn the_id_list_keeps_the_newest_and_counts_early_evictions() {
 fn ids_older_than_the_horizon_go_without_being_counted() {
     let mut record = Record::new("k");
     record.remember(seen(1, 100), 32, 10_000);
-    assert_eq!(record.remember(seen(2, 200), 32, 10_000), 0);
+    record.remember(seen(2, 200), 32, 10_000);
+    assert_eq!(record.ids_evicted_early, 0);
     assert_eq!(record.seen().count(), 1);
 }
 

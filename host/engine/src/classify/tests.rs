@@ -59,7 +59,7 @@ fn pool_is_full() -> Error {
         .instantiate(&mut first, &component)
         .expect("room for one");
     let second = linker.instantiate(&mut Store::new(&engine, ()), &component);
-    second.err().expect("no room for two")
+    second.expect_err("no room for two")
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn lines(budget: u64, speak: impl FnOnce(&mut Journal)) -> (Vec<String>, u64) {
 fn a_line_carries_the_keys_of_its_attempt() {
     let fields = [("order".to_owned(), "a\"b\n".to_owned())];
     let (lines, cut) = lines(1000, |journal| {
-        journal.write(Level::Warn, "hi\x1b[2J", &fields)
+        journal.write(Level::Warn, "hi\x1b[2J", &fields);
     });
     assert_eq!(cut, 0);
     let expected = r#"guest WARN message=hi[2J handler="order" version="abcd" event_id="evt-1" key="K-1" trace_id="4bf92f3577b34da6a3ce929d0e0e4736" fields={"order":"a\"b "} "#;

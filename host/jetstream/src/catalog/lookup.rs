@@ -32,6 +32,9 @@ pub struct Question<'a> {
     /// None of them was published before this time, by the broker's clock, in
     /// nanoseconds since 1970. Clocks of leaders differ: leave room.
     pub since_ns: u64,
+    /// When they were committed, by the host's clock: a stream that was created
+    /// later is another incarnation. Not earlier than `since_ns`.
+    pub committed_ns: u64,
     /// At most this many messages are read; `SCAN_MAX` unless a test says so.
     pub scan_max: u32,
 }
@@ -85,7 +88,7 @@ pub async fn stored(api: &Api, question: &Question<'_>) -> Result<Answer, Error>
     let Some(before) = api.stream(question.stream).await? else {
         return Ok(Answer::Unsure(Doubt::NoStream));
     };
-    if let Some(doubt) = doubt(&before, question.since_ns) {
+    if let Some(doubt) = doubt(&before, question) {
         return Ok(Answer::Unsure(doubt));
     }
     let filter = match &before.config.subject_transform {
@@ -110,14 +113,14 @@ pub async fn stored(api: &Api, question: &Question<'_>) -> Result<Answer, Error>
 }
 
 /// What the stream's shape and ends say.
-fn doubt(info: &StreamInfo, since_ns: u64) -> Option<Doubt> {
+fn doubt(info: &StreamInfo, question: &Question<'_>) -> Option<Doubt> {
     if info.config.retention != Retention::Limits {
         Some(Doubt::NotLimits)
     } else if info.config.max_msgs_per_subject != UNLIMITED {
         Some(Doubt::KeepsLast)
-    } else if info.created_ns > since_ns {
+    } else if info.created_ns > question.committed_ns {
         Some(Doubt::BegunLater)
-    } else if front_is_lost(info, since_ns) {
+    } else if front_is_lost(info, question.since_ns) {
         Some(Doubt::Trimmed)
     } else {
         None
@@ -177,7 +180,7 @@ async fn lost_since(
     if info.created_ns != created_ns {
         return Ok(Some(Doubt::BegunLater));
     }
-    if let Some(doubt) = doubt(&info, question.since_ns) {
+    if let Some(doubt) = doubt(&info, question) {
         return Ok(Some(doubt));
     }
     if info.state.deleted == 0 {

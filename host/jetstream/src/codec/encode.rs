@@ -46,6 +46,7 @@ pub struct Outgoing {
     /// Emissions between the first publish of the flow and this one, included.
     pub hops: u32,
     pub traceparent: Option<String>,
+    pub tracestate: Option<String>,
     pub data: Bytes,
 }
 
@@ -121,6 +122,9 @@ pub fn encode(outgoing: Outgoing) -> Result<Encoded, EncodeError> {
     }
     if let Some(traceparent) = &outgoing.traceparent {
         headers.insert("traceparent", plain(traceparent));
+    }
+    if let Some(tracestate) = &outgoing.tracestate {
+        headers.insert("tracestate", plain(tracestate));
     }
     headers.insert(async_nats::header::NATS_MESSAGE_ID, plain(&outgoing.id));
     Ok(Encoded {

@@ -249,16 +249,22 @@ fn a_stderr_that_nobody_reads_blocks_nobody_and_every_dropped_line_is_counted_an
     let (writer, open, page) = stuck();
     let (logs, layer) = begin(Format::Json, "info", writer).unwrap();
     // Not one byte can be written before the gate opens below, so this ends
-    // only because nobody waits.
-    with_default(tracing_subscriber::registry().with(layer), || {
-        for n in 0..LINES {
-            tracing::info!(
-                n,
-                padding = "------------------------------------------------",
-                "flood"
-            );
-        }
+    // only if nobody waits.
+    let (ended, end) = sync_channel(1);
+    std::thread::spawn(move || {
+        with_default(tracing_subscriber::registry().with(layer), || {
+            for n in 0..LINES {
+                tracing::info!(
+                    n,
+                    padding = "------------------------------------------------",
+                    "flood"
+                );
+            }
+        });
+        ended.send(()).expect("the test waits");
     });
+    end.recv_timeout(Duration::from_secs(60))
+        .expect("whoever logs never waits for stderr");
     assert!(
         !logs.flush(Duration::from_millis(10)),
         "nothing was written yet"

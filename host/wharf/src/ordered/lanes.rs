@@ -58,10 +58,6 @@ impl Book {
         self.progress().watermark()
     }
 
-    pub fn received(&self) -> Position {
-        self.progress().received()
-    }
-
     pub fn credit(&self, bounds: &Bounds) -> (usize, u64) {
         self.progress().credit(bounds)
     }

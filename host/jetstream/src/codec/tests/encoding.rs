@@ -14,6 +14,7 @@ fn outgoing() -> Outgoing {
         causation_id: Some("cause".into()),
         hops: 4,
         traceparent: Some("00-a-b-01".into()),
+        tracestate: Some("k=v,l=w".into()),
         data: "{}".into(),
     }
 }
@@ -43,9 +44,10 @@ fn what_is_encoded_decodes_to_the_same_event() {
         (event.correlation_id, event.causation_id),
         (sent.correlation_id, sent.causation_id)
     );
+    assert_eq!(event.data, sent.data);
     assert_eq!(
-        (event.traceparent, event.data),
-        (sent.traceparent, sent.data)
+        (event.traceparent, event.tracestate),
+        (sent.traceparent, sent.tracestate)
     );
 }
 

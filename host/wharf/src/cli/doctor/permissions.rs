@@ -94,6 +94,7 @@ async fn publish(publisher: &Publisher, subject: &str) -> Result<bool, Failure> 
         causation_id: None,
         hops: 0,
         traceparent: None,
+        tracestate: None,
         data: Bytes::new(),
     };
     let mut encoded = encode(outgoing).map_err(|error| Failure::new(Code::Unexpected, error.to_string()))?;

@@ -90,6 +90,7 @@ impl Draft {
             causation_id: None,
             hops: 0,
             traceparent: Some(self.traceparent()),
+            tracestate: None,
             data: self.data.clone(),
         }
     }

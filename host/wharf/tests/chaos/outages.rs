@@ -1,0 +1,80 @@
+//! Broker and gateways go away and come back while orders are under way.
+
+use std::time::{Duration, Instant};
+
+use wharf_demo::gateway::Modes;
+use wharf_demo::run::Watcher;
+
+use crate::alone;
+use crate::shop::{
+    assert_balanced, assert_nothing_is_dead, neighbours, orders, place, until_committed,
+};
+use crate::support::{Plan, SOON, Site, until};
+
+const GATEWAY_DOWN: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_killed_three_times_mid_run_costs_neither_an_event_nor_a_restart() {
+    let _machine = alone().await;
+    let mut site = Site::provisioned(Plan::shop().modes(neighbours())).await;
+    let mut host = site.host().await;
+    let client = site.client().await;
+    let spec = orders(600, 60.0);
+    let outages = async {
+        for nth in 1..=3 {
+            until_committed(&host, 800 * nth).await;
+            site.nats.kill().await.expect("SIGKILL is sent");
+            until_not_ready(&host).await;
+            site.nats.start_again().await.expect("the broker is back");
+            host.wait_ready(SOON).await.expect("the host is back");
+        }
+    };
+    tokio::join!(place(&client, &spec), outages);
+
+    assert_balanced(&site, &host, spec.orders, "").await;
+    let samples = host.metrics().await.expect("the same host as at the start");
+    assert_nothing_is_dead(&site, &samples).await;
+    assert_nothing_was_counted(&samples);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_that_is_down_for_twenty_seconds_and_loses_every_fifth_answer_dead_letters_nothing() {
+    let _machine = alone().await;
+    let modes = Modes { cut_after_rate: 0.2, ..neighbours() };
+    let site = Site::provisioned(Plan::shop().modes(modes)).await;
+    let host = site.host().await;
+    let client = site.client().await;
+    let spec = orders(800, 40.0);
+    let outage = async {
+        until_committed(&host, 1_000).await;
+        site.gateway.down().await;
+        let down = Instant::now();
+        until_waiting(&host, "payment").await;
+        tokio::time::sleep(GATEWAY_DOWN.saturating_sub(down.elapsed())).await;
+        let waiting = waiting(&host, "payment").await;
+        println!("{waiting} charges wait for the gateway after {:?}", down.elapsed());
+        site.gateway.up().await;
+    };
+    tokio::join!(place(&client, &spec), outage);
+
+    assert_balanced(&site, &host, spec.orders, "").await;
+    let lost = site.gateway.ledger().charges.iter().filter(|charge| charge.requests > 1).count();
+    println!("{lost} charges were asked for more than once");
+    assert!(lost > 0, "no answer was lost");
+    let samples = host.metrics().await.expect("the host answers");
+    assert_nothing_is_dead(&site, &samples).await;
+    assert_nothing_was_counted(&samples);
+}
+
+/// No outage is a handler's own failure.
+fn assert_nothing_was_counted(samples: &wharf_demo::metrics::Samples) {
+    for result in ["retry", "reject", "trap", "wall-time", "cpu-time"] {
+        let counted = samples.count("wharf_attempts_total", &[("result", result)]);
+        assert_eq!(counted, 0, "attempts that came to `{result}`");
+    }
+}
+
+async fn until_not_ready(host: &wharf_demo::HostProcess) {
+    let ready = || async { host.is_ready().await.is_err().then_some(()) };
+    until("the host to notice that the broker is gone", SOON, ready).await;
+}

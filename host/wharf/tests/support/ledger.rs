@@ -1,0 +1,69 @@
+//! A handler's ledger as an outsider reads it: records, checkpoint, entries.
+
+use std::collections::BTreeMap;
+
+use async_nats::Client;
+use wharf_core::checkpoint::{self, Checkpoint};
+use wharf_core::entry::{self, Entry};
+use wharf_core::ids::entity_token;
+use wharf_core::record::{self, Record};
+use wharf_demo::stream::Stream;
+use wharf_jetstream::names::Lineage;
+
+/// The ledger of a handler's first history.
+pub struct Ledger {
+    lineage: Lineage,
+    stream: Stream,
+}
+
+impl Ledger {
+    pub fn new(client: Client, handler: &str) -> Self {
+        let lineage = Lineage::new(handler, 1).expect("a handler's name");
+        let stream = Stream::new(client, lineage.ledger_stream());
+        Self { lineage, stream }
+    }
+
+    /// The record of a key; None when there is none.
+    pub async fn record(&self, key: &str) -> Option<Record> {
+        let subject = self.lineage.record(&entity_token(key));
+        let stored = self.stream.read_matching(&subject).await.expect("the broker answers");
+        let decode = |bytes: &[u8]| record::decode(bytes).expect("a record");
+        stored.last().map(|message| decode(&message.data))
+    }
+
+    /// All records.
+    pub async fn records(&self) -> Vec<Record> {
+        let pattern = self.lineage.records();
+        let stored = self.stream.read_matching(&pattern).await.expect("the broker answers");
+        let decode = |bytes: &[u8]| record::decode(bytes).expect("a record");
+        stored.iter().map(|message| decode(&message.data)).collect()
+    }
+
+    /// The checkpoint of the one partition.
+    pub async fn checkpoint(&self) -> Checkpoint {
+        let subject = self.lineage.checkpoint(0);
+        let stored = self.stream.read_matching(&subject).await.expect("the broker answers");
+        let last = stored.last().expect("a checkpoint");
+        checkpoint::decode(&last.data).expect("a checkpoint")
+    }
+
+    /// Every parked event, dead or queued, in the order of sequences.
+    pub async fn entries(&self) -> Vec<Entry> {
+        let pattern = format!("wl.{}.p.>", self.lineage);
+        let stored = self.stream.read_matching(&pattern).await.expect("the broker answers");
+        let mut parts = BTreeMap::<(String, u32), Vec<u8>>::new();
+        for message in stored {
+            let (entry, part) = message.subject.rsplit_once('.').expect("the subject of a part");
+            let part = part.parse().expect("the number of a part");
+            parts.insert((entry.to_owned(), part), message.data);
+        }
+        let mut whole = BTreeMap::<String, Vec<u8>>::new();
+        for ((entry, _), data) in parts {
+            whole.entry(entry).or_default().extend(data);
+        }
+        let mut entries: Vec<Entry> =
+            whole.values().map(|bytes| entry::decode(bytes).expect("an entry")).collect();
+        entries.sort_by_key(|entry| entry.sequence);
+        entries
+    }
+}

@@ -1,0 +1,253 @@
+//! What the end-to-end tests share: a broker, gateways and hosts of their own,
+//! all of them real, all of them gone with the value that stands for them.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+pub mod ledger;
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use async_nats::Client;
+use tempfile::TempDir;
+use wharf_demo::gateway::Modes;
+use wharf_demo::process::{HostOptions, NatsOptions, free_port, loopback};
+use wharf_demo::{Gateway, HostProcess, NatsServer};
+
+use ledger::Ledger;
+
+/// The program under test.
+pub const WHARF: &str = env!("CARGO_BIN_EXE_wharf");
+/// How long anything may take that a machine with time to spare does at once.
+pub const SOON: Duration = Duration::from_secs(30);
+/// How long a host may take to compile its handlers and bind.
+pub const READY_WITHIN: Duration = Duration::from_secs(120);
+
+/// The shop's streams, as a `wharf.toml` declares them.
+pub const SHOP_STREAMS: &str = r#"
+[streams.SHOP]
+subjects = ["shop.{aggregate}.{id}.>"]
+max_bytes = "1GiB"
+
+[streams.AUDIT]
+subjects = ["audit.>"]
+max_bytes = "1GiB"
+"#;
+
+/// What a site is made of.
+pub struct Plan {
+    /// Folder of bundles.
+    pub handlers: PathBuf,
+    /// Tables of `wharf.toml` that declare streams.
+    pub streams: String,
+    /// Lines of the table `[host]`.
+    pub host: String,
+    /// Configuration of nats-server beside its defaults.
+    pub broker: String,
+    pub modes: Modes,
+    /// Decides which requests a gateway fails.
+    pub seed: u64,
+}
+
+/// A broker, gateways, and all that a host is started with.
+pub struct Site {
+    pub nats: NatsServer,
+    pub gateway: Gateway,
+    pub options: HostOptions,
+    folder: Option<TempDir>,
+}
+
+impl Plan {
+    /// The shop in good health.
+    pub fn shop() -> Self {
+        Self::of(bundles(), SHOP_STREAMS)
+    }
+
+    pub fn of(handlers: PathBuf, streams: &str) -> Self {
+        Self {
+            handlers,
+            streams: streams.to_owned(),
+            host: String::new(),
+            broker: String::new(),
+            modes: Modes::default(),
+            seed: 7,
+        }
+    }
+
+    /// With these lines in the table `[host]`.
+    #[must_use]
+    pub fn host(mut self, lines: &str) -> Self {
+        self.host = lines.to_owned();
+        self
+    }
+
+    #[must_use]
+    pub fn modes(mut self, modes: Modes) -> Self {
+        self.modes = modes;
+        self
+    }
+}
+
+impl Site {
+    /// Starts broker and gateways and writes the files; nothing is provisioned.
+    pub async fn set(plan: Plan) -> Self {
+        let folder = TempDir::with_prefix_in("site-", env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        let options = NatsOptions {
+            config: plan.broker.clone(),
+            ..NatsOptions::in_folder(folder.path())
+        };
+        let nats = NatsServer::start(options).await.expect("nats-server starts");
+        let gateway = Gateway::start(loopback(0), plan.seed, plan.modes.clone())
+            .await
+            .expect("the gateways start");
+        let listen = loopback(free_port().expect("a free port"));
+        let config = folder.path().join("wharf.toml");
+        let (streams, host) = (&plan.streams, &plan.host);
+        let text = format!(
+            "[nats]\nurl = [\"{}\"]\n{streams}\n[host]\nlisten = \"{listen}\"\n{host}\n",
+            nats.url()
+        );
+        std::fs::write(&config, text).expect("wharf.toml is written");
+        let needs = folder.path().join("needs.toml");
+        let url = gateway.url();
+        let text = format!("[needs.gateway]\nurl = \"{url}\"\n\n[needs.mail]\nurl = \"{url}\"\n");
+        std::fs::write(&needs, text).expect("needs.toml is written");
+        let options = HostOptions {
+            program: WHARF.into(),
+            handlers: plan.handlers,
+            config,
+            needs,
+            listen,
+            cache: Some(compiled()),
+            log: folder.path().join("host.log"),
+            env: vec![("WHARF_LOG".into(), "info".into())],
+        };
+        Self {
+            nats,
+            gateway,
+            options,
+            folder: Some(folder),
+        }
+    }
+
+    /// Broker, gateways, and everything that the handlers need on the broker.
+    pub async fn provisioned(plan: Plan) -> Self {
+        let site = Self::set(plan).await;
+        site.provision().await;
+        site
+    }
+
+    pub async fn provision(&self) {
+        let (handlers, config) = (&self.options.handlers, &self.options.config);
+        let paths = [handlers, config].map(|path| path.to_str().expect("UTF-8"));
+        self.wharf(&["provision", "--handlers", paths[0], "--config", paths[1]])
+            .await;
+    }
+
+    /// Starts a host and does not wait for it.
+    pub fn start_host(&self) -> HostProcess {
+        HostProcess::start(&self.options).expect("the host starts")
+    }
+
+    /// Starts a host and waits until it is ready.
+    pub async fn host(&self) -> HostProcess {
+        let mut host = self.start_host();
+        host.wait_ready(READY_WITHIN).await.expect("the host gets ready");
+        host
+    }
+
+    pub async fn client(&self) -> Client {
+        self.nats.connect().await.expect("the broker answers")
+    }
+
+    pub async fn ledger(&self, handler: &str) -> Ledger {
+        Ledger::new(self.client().await, handler)
+    }
+
+    /// Runs a command that has to succeed, and gives its standard output.
+    pub async fn wharf(&self, arguments: &[&str]) -> String {
+        let mut command = tokio::process::Command::new(WHARF);
+        command
+            .args(arguments)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("WHARF_") {
+                command.env_remove(name);
+            }
+        }
+        let output = command.output().await.expect("the program runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(
+            output.status.success(),
+            "wharf {arguments:?}: {}\n{}{}",
+            output.status,
+            text(&output.stdout),
+            text(&output.stderr)
+        );
+        text(&output.stdout)
+    }
+
+    /// What the hosts have written so far.
+    pub fn host_log(&self) -> String {
+        let bytes = std::fs::read(&self.options.log).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// What a failed test leaves is kept for whoever looks into it.
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Some(folder) = self.folder.take().filter(|_| std::thread::panicking()) {
+            eprintln!("kept for a look: {}", folder.keep().display());
+        }
+    }
+}
+
+/// The bundles that `just handlers` makes.
+///
+/// # Panics
+/// When they are not there.
+pub fn bundles() -> PathBuf {
+    let named = std::env::var_os("WHARF_BUNDLES").filter(|value| !value.is_empty());
+    let folder = named.map_or_else(|| target().join("bundles"), PathBuf::from);
+    let order = folder.join("order/handler.wasm");
+    assert!(
+        order.is_file(),
+        "{} is missing: build the handlers first, with `./just handlers`",
+        order.display()
+    );
+    folder
+}
+
+/// Cargo's target directory.
+pub fn target() -> PathBuf {
+    let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    temporary.parent().expect("below the target directory").to_owned()
+}
+
+/// Looks until there is something to see; `what` says what was waited for.
+///
+/// # Panics
+/// When there is nothing within `limit`.
+pub async fn until<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    limit: Duration,
+    mut look: impl FnMut() -> F,
+) -> T {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(seen) = look().await {
+            return seen;
+        }
+        assert!(Instant::now() < deadline, "waited {limit:?} for {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Handlers compiled by an earlier test start at once.
+fn compiled() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("host-cache")
+}
