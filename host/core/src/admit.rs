@@ -16,11 +16,19 @@ pub struct Facts<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin<'a> {
     /// Read from an ordered handler's log.
-    Log { at: Position, stream: &'a str, created_ns: u64 },
+    Log {
+        at: Position,
+        stream: &'a str,
+        created_ns: u64,
+    },
     /// Delivered by the shared consumer of an unordered handler.
     Shared { at: Position },
     /// An entry of the durable queue, in the owner's lane.
-    Queue { at: Position, stream: &'a str, created_ns: u64 },
+    Queue {
+        at: Position,
+        stream: &'a str,
+        created_ns: u64,
+    },
     /// A timer of the entity.
     Timer { id: &'a str },
 }
@@ -54,9 +62,15 @@ pub enum Duplicate {
 
 /// Decides over one event. `None` means that the entity has no record.
 pub fn admit(record: Option<&Record>, facts: &Facts<'_>) -> Admission {
-    let Some(record) = record else { return Admission::Run };
+    let Some(record) = record else {
+        return Admission::Run;
+    };
     match facts.origin {
-        Origin::Log { at, stream, created_ns } => admit_log(record, facts, at, stream, created_ns),
+        Origin::Log {
+            at,
+            stream,
+            created_ns,
+        } => admit_log(record, facts, at, stream, created_ns),
         Origin::Shared { at } => admit_shared(record, facts, at),
         Origin::Queue { .. } => admit_known(record, facts).unwrap_or(Admission::Run),
         Origin::Timer { .. } => Admission::Run,
@@ -65,7 +79,13 @@ pub fn admit(record: Option<&Record>, facts: &Facts<'_>) -> Admission {
 
 /// Reading a log: queue and cursor speak before the id list, since an entry of
 /// the queue must be rewritten whatever else is known of its id.
-fn admit_log(record: &Record, facts: &Facts<'_>, at: Position, stream: &str, created_ns: u64) -> Admission {
+fn admit_log(
+    record: &Record,
+    facts: &Facts<'_>,
+    at: Position,
+    stream: &str,
+    created_ns: u64,
+) -> Admission {
     if record.dead.iter().any(|dead| dead.sequence == at.sequence) {
         return Admission::RewriteDead;
     }

@@ -27,10 +27,11 @@ impl Backoff {
 
     /// `min(cap, initial × factor^(n-1))`, never less than a millisecond.
     pub fn ceiling_ms(&self, n: u32) -> u64 {
-        let cap = millis(self.cap).max(1);
         let exponent = i32::try_from(n.saturating_sub(1)).unwrap_or(i32::MAX);
-        let grown = self.initial.as_secs_f64() * 1000.0 * self.factor.powi(exponent);
-        if grown.is_finite() && grown < cap as f64 { (grown as u64).max(1) } else { cap }
+        let grown = self.initial.as_secs_f64() * self.factor.powi(exponent);
+        // What no duration can hold is beyond any cap.
+        let grown = Duration::try_from_secs_f64(grown).unwrap_or(Duration::MAX);
+        millis(grown.min(self.cap)).max(1)
     }
 }
 
@@ -42,19 +43,27 @@ pub fn millis(duration: Duration) -> u64 {
 /// `random` scaled to `1..=ceiling`.
 fn scale(ceiling: u64, random: u64) -> u64 {
     let wide = u128::from(random) * u128::from(ceiling);
-    u64::try_from(wide >> 64).unwrap_or(ceiling).saturating_add(1).min(ceiling)
+    u64::try_from(wide >> 64)
+        .unwrap_or(ceiling)
+        .saturating_add(1)
+        .min(ceiling)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const POLICY: Backoff =
-        Backoff { initial: Duration::from_millis(200), factor: 2.0, cap: Duration::from_secs(300) };
+    const POLICY: Backoff = Backoff {
+        initial: Duration::from_millis(200),
+        factor: 2.0,
+        cap: Duration::from_secs(300),
+    };
 
     #[test]
     fn the_ceiling_doubles_up_to_the_cap() {
-        let ceilings: Vec<u64> = [1, 2, 3, 11, 12, 4_000_000_000].map(|n| POLICY.ceiling_ms(n)).into();
+        let ceilings: Vec<u64> = [1, 2, 3, 11, 12, 4_000_000_000]
+            .map(|n| POLICY.ceiling_ms(n))
+            .into();
         assert_eq!(ceilings, [200, 400, 800, 204_800, 300_000, 300_000]);
     }
 

@@ -85,7 +85,9 @@ pub fn decode(bytes: &[u8]) -> Result<Checkpoint, Error> {
     if *format != FORMAT {
         return Err(Error::Format { found: *format });
     }
-    Checkpoint::decode(body).map_err(|e| Error::Malformed { reason: e.to_string() })
+    Checkpoint::decode(body).map_err(|e| Error::Malformed {
+        reason: e.to_string(),
+    })
 }
 
 pub fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
@@ -104,7 +106,9 @@ pub fn claim(seen: &Checkpoint, generation: &[u8], unchanged_ms: u64, lease_ms: 
     if seen.released || unchanged_ms >= lease_ms {
         return Claim::Take;
     }
-    Claim::Wait { ms: lease_ms - unchanged_ms }
+    Claim::Wait {
+        ms: lease_ms - unchanged_ms,
+    }
 }
 
 /// What a subscription generation is known by: the subjects and the key rules,
@@ -118,27 +122,49 @@ pub fn generation(on: &[Subscription]) -> Vec<u8> {
     };
     for subscription in on {
         part("on");
-        subscription.subjects.iter().for_each(|subject| part(&subject.to_string()));
+        subscription
+            .subjects
+            .iter()
+            .for_each(|subject| part(&subject.to_string()));
         part("key");
-        part(&subscription.key.as_ref().map(ToString::to_string).unwrap_or_default());
+        part(
+            &subscription
+                .key
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+        );
     }
     hasher.finalize()[..16].to_vec()
 }
 
 pub fn tenure(since_renewal_ms: u64, lease_ms: u64) -> Tenure {
-    if since_renewal_ms.saturating_mul(3) < lease_ms.saturating_mul(2) { Tenure::Holds } else { Tenure::Doubtful }
+    if since_renewal_ms.saturating_mul(3) < lease_ms.saturating_mul(2) {
+        Tenure::Holds
+    } else {
+        Tenure::Doubtful
+    }
 }
 
 impl Checkpoint {
     pub fn watermark(&self) -> Position {
-        Position { sequence: self.watermark, stored_ns: self.watermark_stored_ns }
+        Position {
+            sequence: self.watermark,
+            stored_ns: self.watermark_stored_ns,
+        }
     }
 
     /// The same, owned by `owner` in the next epoch.
     #[must_use]
     pub fn taken(&self, owner: &str, now_ms: u64) -> Self {
         let owner = owner.to_owned();
-        Self { owner, epoch: self.epoch + 1, released: false, written_ms: now_ms, ..self.clone() }
+        Self {
+            owner,
+            epoch: self.epoch + 1,
+            released: false,
+            written_ms: now_ms,
+            ..self.clone()
+        }
     }
 
     /// The same, further on.
@@ -159,7 +185,11 @@ impl Checkpoint {
     #[must_use]
     pub fn released(&self, watermark: Position, begun: u64, now_ms: u64) -> Self {
         let high = begun.max(watermark.sequence);
-        Self { released: true, high, ..self.advanced(watermark, high, now_ms) }
+        Self {
+            released: true,
+            high,
+            ..self.advanced(watermark, high, now_ms)
+        }
     }
 
     /// Whether no try of this event can have begun in an earlier epoch.
@@ -173,7 +203,13 @@ mod tests {
     use super::*;
 
     fn seen() -> Checkpoint {
-        Checkpoint { generation: vec![1], epoch: 4, watermark: 10, high: 1010, ..Checkpoint::default() }
+        Checkpoint {
+            generation: vec![1],
+            epoch: 4,
+            watermark: 10,
+            high: 1010,
+            ..Checkpoint::default()
+        }
     }
 
     #[test]
@@ -187,14 +223,23 @@ mod tests {
     fn a_lease_is_taken_when_released_or_when_it_stood_still_for_its_time() {
         assert_eq!(claim(&seen(), &[1], 9_999, 10_000), Claim::Wait { ms: 1 });
         assert_eq!(claim(&seen(), &[1], 10_000, 10_000), Claim::Take);
-        let released = Checkpoint { released: true, ..seen() };
+        let released = Checkpoint {
+            released: true,
+            ..seen()
+        };
         assert_eq!(claim(&released, &[1], 0, 10_000), Claim::Take);
     }
 
     #[test]
     fn interleaving_31_a_host_of_another_generation_may_not_own() {
-        let released = Checkpoint { released: true, ..seen() };
-        assert_eq!(claim(&released, &[2], 99_999, 10_000), Claim::OtherGeneration);
+        let released = Checkpoint {
+            released: true,
+            ..seen()
+        };
+        assert_eq!(
+            claim(&released, &[2], 99_999, 10_000),
+            Claim::OtherGeneration
+        );
     }
 
     #[test]
@@ -207,13 +252,30 @@ mod tests {
     fn an_event_above_high_is_certainly_seen_for_the_first_time() {
         assert!(seen().is_first_seen(1011));
         assert!(!seen().is_first_seen(1010));
-        let released = seen().released(Position { sequence: 50, stored_ns: 5 }, 40, 1);
-        assert_eq!((released.high, released.watermark, released.released), (50, 50, true));
+        let released = seen().released(
+            Position {
+                sequence: 50,
+                stored_ns: 5,
+            },
+            40,
+            1,
+        );
+        assert_eq!(
+            (released.high, released.watermark, released.released),
+            (50, 50, true)
+        );
     }
 
     #[test]
     fn a_takeover_begins_a_new_epoch_at_the_same_place() {
-        let taken = Checkpoint { released: true, ..seen() }.taken("h2", 9);
-        assert_eq!((taken.epoch, taken.watermark, taken.high, taken.released), (5, 10, 1010, false));
+        let taken = Checkpoint {
+            released: true,
+            ..seen()
+        }
+        .taken("h2", 9);
+        assert_eq!(
+            (taken.epoch, taken.watermark, taken.high, taken.released),
+            (5, 10, 1010, false)
+        );
     }
 }

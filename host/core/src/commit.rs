@@ -8,8 +8,8 @@ use crate::ids::timer_id;
 use crate::judge::Death;
 use crate::manifest::{Dedup, OnDead, StatePolicy};
 use crate::record::{
-    self, Block, Cursor, DEAD_MAX, DeadEntry, Emission, Flow, Outbox, Record, SeenId, State, Status, TIMERS_MAX,
-    Timer,
+    self, Block, Cursor, DEAD_MAX, DeadEntry, Emission, Flow, Outbox, Record, SeenId, State,
+    Status, TIMERS_MAX, Timer,
 };
 
 /// What every write of a record carries.
@@ -45,10 +45,18 @@ pub struct Checked {
 ///
 /// # Errors
 /// [`Refusal::TooManyTimers`], which only the record can tell.
-pub fn done(record: Option<&Record>, change: &Change<'_>, checked: Checked) -> Result<Record, Refusal> {
+pub fn done(
+    record: Option<&Record>,
+    change: &Change<'_>,
+    checked: Checked,
+) -> Result<Record, Refusal> {
     let mut next = base(record, &change.stamp);
     change.digest.clone_into(&mut next.digest);
-    let Checked { effects, emissions, flow } = checked;
+    let Checked {
+        effects,
+        emissions,
+        flow,
+    } = checked;
     apply_state(&mut next, change, effects.state);
     consume_timer(&mut next, change.facts);
     apply_timers(&mut next, change, effects.timers, &flow)?;
@@ -75,11 +83,20 @@ pub fn held(record: Option<&Record>, stamp: &Stamp<'_>, block: Block) -> Record 
 }
 
 /// The event is dead. Written before its entry is.
-pub fn dead(record: Option<&Record>, change: &Change<'_>, on_dead: OnDead, death: &Death) -> Record {
+pub fn dead(
+    record: Option<&Record>,
+    change: &Change<'_>,
+    on_dead: OnDead,
+    death: &Death,
+) -> Record {
     let mut next = base(record, &change.stamp);
     let (sequence, timer) = place(change.facts);
     if on_dead == OnDead::Continue && next.dead.len() < DEAD_MAX {
-        let entry = DeadEntry { sequence, timer_id: timer.to_owned(), code: death.code.clone() };
+        let entry = DeadEntry {
+            sequence,
+            timer_id: timer.to_owned(),
+            code: death.code.clone(),
+        };
         next.dead.push(entry);
         consume_timer(&mut next, change.facts);
         settle(&mut next, change);
@@ -88,7 +105,11 @@ pub fn dead(record: Option<&Record>, change: &Change<'_>, on_dead: OnDead, death
     // A dead timer has no sequence and stands before whatever is queued.
     let (head, tail) = next.queue().unwrap_or_default();
     let head = if sequence > 0 { sequence } else { head };
-    let mut block = Block { head, tail: tail.max(sequence), ..death.block.clone() };
+    let mut block = Block {
+        head,
+        tail: tail.max(sequence),
+        ..death.block.clone()
+    };
     block.set_status(Status::Dead);
     timer.clone_into(&mut block.head_timer);
     next.block = Some(block);
@@ -130,7 +151,9 @@ pub fn outbox_blocked(record: &Record, stamp: &Stamp<'_>, code: &str, message: &
 /// The refused emission went out after all.
 pub fn outbox_freed(record: &Record, stamp: &Stamp<'_>) -> Record {
     let mut next = base(Some(record), stamp);
-    next.block = next.queue().map(|queue| with_queue(Block::live(), Some(queue)));
+    next.block = next
+        .queue()
+        .map(|queue| with_queue(Block::live(), Some(queue)));
     next
 }
 
@@ -143,7 +166,9 @@ pub fn ttl_ms(record: &Record, dedup: &Dedup, state: Option<&StatePolicy>) -> Op
     let horizon = crate::backoff::millis(dedup.keep_for);
     match (&record.state, state) {
         (None, _) => Some(horizon),
-        (Some(_), Some(policy)) => policy.ttl.map(|ttl| crate::backoff::millis(ttl).max(horizon)),
+        (Some(_), Some(policy)) => policy
+            .ttl
+            .map(|ttl| crate::backoff::millis(ttl).max(horizon)),
         (Some(_), None) => None,
     }
 }
@@ -160,19 +185,44 @@ fn settle(next: &mut Record, change: &Change<'_>) {
     let facts = change.facts;
     if !matches!(facts.origin, Origin::Timer { .. }) {
         let at_s = u32::try_from(change.stamp.now_ms / 1000).unwrap_or(u32::MAX);
-        let seen = SeenId { event: facts.event, content: facts.content, at_s };
+        let seen = SeenId {
+            event: facts.event,
+            content: facts.content,
+            at_s,
+        };
         let keep_ms = crate::backoff::millis(change.dedup.keep_for);
         next.remember(seen, change.dedup.remember as usize, keep_ms);
     }
     // All of the key up to an entry of the queue is settled too, so the cursor
     // moves with it: the id list alone may be shorter than the queue was.
-    if let Origin::Log { at, stream, created_ns } | Origin::Queue { at, stream, created_ns } = facts.origin {
-        let highest = next.cursor.as_ref().filter(|c| c.created_ns == created_ns).map_or(0, |c| c.stored_ns);
+    if let Origin::Log {
+        at,
+        stream,
+        created_ns,
+    }
+    | Origin::Queue {
+        at,
+        stream,
+        created_ns,
+    } = facts.origin
+    {
+        let highest = next
+            .cursor
+            .as_ref()
+            .filter(|c| c.created_ns == created_ns)
+            .map_or(0, |c| c.stored_ns);
         let stored_ns = highest.max(at.stored_ns);
-        next.cursor = Some(Cursor { stream: stream.to_owned(), created_ns, sequence: at.sequence, stored_ns });
+        next.cursor = Some(Cursor {
+            stream: stream.to_owned(),
+            created_ns,
+            sequence: at.sequence,
+            stored_ns,
+        });
     }
     let queue = match (facts.origin, next.queue()) {
-        (Origin::Queue { at, .. }, Some((_, tail))) => (at.sequence < tail).then_some((at.sequence + 1, tail)),
+        (Origin::Queue { at, .. }, Some((_, tail))) => {
+            (at.sequence < tail).then_some((at.sequence + 1, tail))
+        }
         (_, queue) => queue,
     };
     next.block = queue.map(|queue| with_queue(Block::live(), Some(queue)));
@@ -180,13 +230,19 @@ fn settle(next: &mut Record, change: &Change<'_>) {
 
 fn with_queue(block: Block, queue: Option<(u64, u64)>) -> Block {
     let (head, tail) = queue.unwrap_or((0, 0));
-    Block { head, tail, ..block }
+    Block {
+        head,
+        tail,
+        ..block
+    }
 }
 
 /// The sequence an entry is filed under, or the timer's id.
 fn place<'a>(facts: &Facts<'a>) -> (u64, &'a str) {
     match facts.origin {
-        Origin::Log { at, .. } | Origin::Shared { at } | Origin::Queue { at, .. } => (at.sequence, ""),
+        Origin::Log { at, .. } | Origin::Shared { at } | Origin::Queue { at, .. } => {
+            (at.sequence, "")
+        }
         Origin::Timer { id } => (0, id),
     }
 }
@@ -237,7 +293,9 @@ fn apply_timers(
         }
     }
     if next.timers.len() > TIMERS_MAX {
-        return Err(Refusal::TooManyTimers { found: next.timers.len() });
+        return Err(Refusal::TooManyTimers {
+            found: next.timers.len(),
+        });
     }
     Ok(())
 }
@@ -269,7 +327,10 @@ fn outbox(change: &Change<'_>, emissions: Vec<Emission>, flow: Flow) -> Outbox {
 /// [`Refusal::RecordTooLarge`].
 pub fn check_size(encoded: &[u8], max: u64) -> Result<(), Refusal> {
     if encoded.len() as u64 > max {
-        return Err(Refusal::RecordTooLarge { found: encoded.len(), max });
+        return Err(Refusal::RecordTooLarge {
+            found: encoded.len(),
+            max,
+        });
     }
     Ok(())
 }
@@ -277,7 +338,9 @@ pub fn check_size(encoded: &[u8], max: u64) -> Result<(), Refusal> {
 /// Whether the outbox may not have gone out yet, as far as the record and the
 /// watermark at takeover can tell.
 pub fn may_be_unpublished(record: &record::Record, watermark: u64) -> bool {
-    let Some(outbox) = &record.outbox else { return false };
+    let Some(outbox) = &record.outbox else {
+        return false;
+    };
     outbox.sequence == 0 || outbox.sequence > watermark
 }
 

@@ -19,8 +19,21 @@ pub const TIMER_DATA_MAX: usize = 4096;
 pub const TIMER_AFTER_MAX_MS: u64 = 10 * 365 * 86_400_000;
 /// Attributes that only the host sets.
 const HOST_ATTRIBUTES: [&str; 15] = [
-    "specversion", "id", "source", "type", "time", "subject", "data", "datacontenttype", "correlationid",
-    "causationid", "wharfhops", "traceparent", "tracestate", "contenttype", "natsmsgid",
+    "specversion",
+    "id",
+    "source",
+    "type",
+    "time",
+    "subject",
+    "data",
+    "datacontenttype",
+    "correlationid",
+    "causationid",
+    "wharfhops",
+    "traceparent",
+    "tracestate",
+    "contenttype",
+    "natsmsgid",
 ];
 
 /// What the check needs of the handler and of the event.
@@ -48,7 +61,11 @@ pub enum Refusal {
     #[error("emission {index}: {reason}")]
     Key { index: usize, reason: String },
     #[error("emission {index}: attribute `{name}` {reason}")]
-    Attribute { index: usize, name: String, reason: &'static str },
+    Attribute {
+        index: usize,
+        name: String,
+        reason: &'static str,
+    },
     #[error("emission {index} has no data, and its content type is JSON")]
     EmptyData { index: usize },
     #[error("emission {index}: the content type is not printable ASCII of at most 256 bytes")]
@@ -90,13 +107,21 @@ impl Refusal {
 pub fn check(context: &Context<'_>, effects: &Effects) -> Result<Vec<record::Emission>, Refusal> {
     let limits = &context.manifest.limits;
     if effects.emit.len() > limits.emits as usize {
-        return Err(Refusal::TooManyEmissions { found: effects.emit.len(), max: limits.emits });
+        return Err(Refusal::TooManyEmissions {
+            found: effects.emit.len(),
+            max: limits.emits,
+        });
     }
     if context.manifest.delivery == Delivery::AtLeastOnce && effects.emit.len() > 1 {
-        return Err(Refusal::NotOneEmission { found: effects.emit.len() });
+        return Err(Refusal::NotOneEmission {
+            found: effects.emit.len(),
+        });
     }
     if !effects.emit.is_empty() && context.hops >= limits.hops {
-        return Err(Refusal::Loop { found: context.hops + 1, max: limits.hops });
+        return Err(Refusal::Loop {
+            found: context.hops + 1,
+            max: limits.hops,
+        });
     }
     check_state(context.manifest, &effects.state)?;
     for change in &effects.timers {
@@ -105,7 +130,10 @@ pub fn check(context: &Context<'_>, effects: &Effects) -> Result<Vec<record::Emi
     check_emissions(context, &effects.emit)
 }
 
-fn check_emissions(context: &Context<'_>, emit: &[Emission]) -> Result<Vec<record::Emission>, Refusal> {
+fn check_emissions(
+    context: &Context<'_>,
+    emit: &[Emission],
+) -> Result<Vec<record::Emission>, Refusal> {
     let max = context.manifest.limits.emit_bytes;
     let mut total = 0;
     let mut out = Vec::with_capacity(emit.len());
@@ -113,7 +141,11 @@ fn check_emissions(context: &Context<'_>, emit: &[Emission]) -> Result<Vec<recor
         let addressed = address(context, index, emission)?;
         let bytes = size(&addressed);
         if bytes > context.message_bytes_max {
-            return Err(Refusal::MessageTooLarge { index, found: bytes, max: context.message_bytes_max });
+            return Err(Refusal::MessageTooLarge {
+                index,
+                found: bytes,
+                max: context.message_bytes_max,
+            });
         }
         total += bytes;
         if total > max {
@@ -126,19 +158,31 @@ fn check_emissions(context: &Context<'_>, emit: &[Emission]) -> Result<Vec<recor
 
 /// What an emission counts for.
 fn size(emission: &record::Emission) -> u64 {
-    let attributes: usize = emission.attributes.iter().map(|a| a.name.len() + a.value.len()).sum();
+    let attributes: usize = emission
+        .attributes
+        .iter()
+        .map(|a| a.name.len() + a.value.len())
+        .sum();
     (emission.data.len() + emission.subject.len() + attributes) as u64 + EMISSION_OVERHEAD
 }
 
-fn address(context: &Context<'_>, index: usize, emission: &Emission) -> Result<record::Emission, Refusal> {
+fn address(
+    context: &Context<'_>,
+    index: usize,
+    emission: &Emission,
+) -> Result<record::Emission, Refusal> {
     let template = declared(&context.manifest.emits, index, &emission.event_type)?;
     let key = emission.key.as_deref().unwrap_or(context.identity.key);
-    let subject =
-        template.subject_for(key).map_err(|e| Refusal::Key { index, reason: e.to_string() })?;
+    let subject = template.subject_for(key).map_err(|e| Refusal::Key {
+        index,
+        reason: e.to_string(),
+    })?;
     let content_type = content_type(index, emission)?;
     let attributes = attributes(index, &emission.attributes)?;
     Ok(record::Emission {
-        id: context.identity.emission(u32::try_from(index).unwrap_or(u32::MAX)),
+        id: context
+            .identity
+            .emission(u32::try_from(index).unwrap_or(u32::MAX)),
         subject,
         event_type: emission.event_type.clone(),
         content_type,
@@ -152,12 +196,18 @@ fn declared<'a>(
     index: usize,
     event_type: &str,
 ) -> Result<&'a Template, Refusal> {
-    let missing = || Refusal::TypeNotDeclared { index, event_type: shown(event_type) };
+    let missing = || Refusal::TypeNotDeclared {
+        index,
+        event_type: shown(event_type),
+    };
     emits.get(event_type).ok_or_else(missing)
 }
 
 fn content_type(index: usize, emission: &Emission) -> Result<String, Refusal> {
-    let content_type = emission.content_type.as_deref().unwrap_or("application/json");
+    let content_type = emission
+        .content_type
+        .as_deref()
+        .unwrap_or("application/json");
     let printable = content_type.bytes().all(|b| (0x20..0x7f).contains(&b));
     if content_type.is_empty() || content_type.len() > 256 || !printable {
         return Err(Refusal::ContentType { index });
@@ -169,15 +219,28 @@ fn content_type(index: usize, emission: &Emission) -> Result<String, Refusal> {
 }
 
 fn is_json(content_type: &str) -> bool {
-    let media = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let media = content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     media == "application/json" || media.ends_with("+json")
 }
 
 fn attributes(index: usize, given: &[(String, String)]) -> Result<Vec<record::Attribute>, Refusal> {
     let mut out: Vec<record::Attribute> = Vec::with_capacity(given.len());
     for (name, value) in given {
-        let refuse = |reason| Refusal::Attribute { index, name: shown(name), reason };
-        if !(1..=20).contains(&name.len()) || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) {
+        let refuse = |reason| Refusal::Attribute {
+            index,
+            name: shown(name),
+            reason,
+        };
+        if !(1..=20).contains(&name.len())
+            || !name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        {
             return Err(refuse("is not a name of `[a-z0-9]{1,20}`"));
         }
         if HOST_ATTRIBUTES.contains(&name.as_str()) {
@@ -186,13 +249,18 @@ fn attributes(index: usize, given: &[(String, String)]) -> Result<Vec<record::At
         if out.iter().any(|a| a.name == *name) {
             return Err(refuse("is given twice"));
         }
-        out.push(record::Attribute { name: name.clone(), value: value.clone() });
+        out.push(record::Attribute {
+            name: name.clone(),
+            value: value.clone(),
+        });
     }
     Ok(out)
 }
 
 fn check_state(manifest: &Manifest, change: &StateChange) -> Result<(), Refusal> {
-    let StateChange::Put(data) = change else { return Ok(()) };
+    let StateChange::Put(data) = change else {
+        return Ok(());
+    };
     if manifest.state.is_none() {
         return Err(Refusal::StateNotDeclared);
     }
@@ -201,7 +269,10 @@ fn check_state(manifest: &Manifest, change: &StateChange) -> Result<(), Refusal>
     }
     let max = manifest.limits.state_bytes;
     if data.len() as u64 > max {
-        return Err(Refusal::StateTooLarge { found: data.len(), max });
+        return Err(Refusal::StateTooLarge {
+            found: data.len(),
+            max,
+        });
     }
     Ok(())
 }
@@ -213,12 +284,19 @@ fn check_timer(manifest: &Manifest, change: &TimerChange) -> Result<(), Refusal>
     if !manifest.timers.contains(name) {
         return Err(Refusal::TimerNotDeclared { name: shown(name) });
     }
-    let TimerChange::Set(timer) = change else { return Ok(()) };
+    let TimerChange::Set(timer) = change else {
+        return Ok(());
+    };
     if timer.data.len() > TIMER_DATA_MAX {
-        return Err(Refusal::TimerDataTooLarge { name: shown(name), found: timer.data.len() });
+        return Err(Refusal::TimerDataTooLarge {
+            name: shown(name),
+            found: timer.data.len(),
+        });
     }
     match timer.due {
-        Due::AfterMs(after) if after > TIMER_AFTER_MAX_MS => Err(Refusal::TimerTooFar { name: shown(name) }),
+        Due::AfterMs(after) if after > TIMER_AFTER_MAX_MS => {
+            Err(Refusal::TimerTooFar { name: shown(name) })
+        }
         Due::AfterMs(_) | Due::AtMs(_) => Ok(()),
     }
 }

@@ -77,7 +77,10 @@ pub const QUEUED: &str = "queued";
 
 impl Entry {
     pub fn position(&self) -> Position {
-        Position { sequence: self.sequence, stored_ns: self.stored_ns }
+        Position {
+            sequence: self.sequence,
+            stored_ns: self.stored_ns,
+        }
     }
 }
 
@@ -90,7 +93,9 @@ pub fn decode(bytes: &[u8]) -> Result<Entry, Error> {
     if *format != FORMAT {
         return Err(Error::Format { found: *format });
     }
-    Entry::decode(body).map_err(|e| Error::Malformed { reason: e.to_string() })
+    Entry::decode(body).map_err(|e| Error::Malformed {
+        reason: e.to_string(),
+    })
 }
 
 pub fn encode(entry: &Entry) -> Vec<u8> {
@@ -106,7 +111,12 @@ mod tests {
 
     #[test]
     fn what_is_parked_comes_back_whole() {
-        let entry = Entry { key: "k".into(), data: Bytes::from_static(&[0, 255, 1]), header_block: Bytes::from_static(&[0xff]), ..Entry::default() };
+        let entry = Entry {
+            key: "k".into(),
+            data: Bytes::from_static(&[0, 255, 1]),
+            header_block: Bytes::from_static(&[0xff]),
+            ..Entry::default()
+        };
         assert_eq!(decode(&encode(&entry)), Ok(entry));
         assert_eq!(decode(&[]), Err(Error::Empty));
         assert_eq!(decode(&[3]), Err(Error::Format { found: 3 }));

@@ -21,7 +21,13 @@ pub struct Identity<'a> {
 impl Identity<'_> {
     /// The id of the emission at `ordinal`: 26 characters of base32.
     pub fn emission(&self, ordinal: u32) -> String {
-        let parts = [self.lineage, self.source, self.id, self.key, &ordinal.to_string()];
+        let parts = [
+            self.lineage,
+            self.source,
+            self.id,
+            self.key,
+            &ordinal.to_string(),
+        ];
         token(&digest("emission", parts.map(str::as_bytes)))
     }
 
@@ -36,7 +42,16 @@ impl Identity<'_> {
     /// counting it, keeps another version's call from taking its place.
     pub fn call(&self, need: &str, method: &str, path: &str, n: u32) -> String {
         let n = n.to_string();
-        let parts = [self.lineage, self.source, self.id, self.key, need, method, path, &n];
+        let parts = [
+            self.lineage,
+            self.source,
+            self.id,
+            self.key,
+            need,
+            method,
+            path,
+            &n,
+        ];
         hex16(&digest("call", parts.map(str::as_bytes)))
     }
 }
@@ -54,7 +69,10 @@ pub fn event_hash(source: &str, id: &str) -> EventHash {
 /// Tells two contents under one id apart. Headers are left out: a republish
 /// may carry another trace.
 pub fn content_hash(event_type: &str, subject: &str, data: &[u8]) -> ContentHash {
-    prefix(&digest("content", [event_type.as_bytes(), subject.as_bytes(), data]))
+    prefix(&digest(
+        "content",
+        [event_type.as_bytes(), subject.as_bytes(), data],
+    ))
 }
 
 /// The key under which `ordering = "none"` keeps the record of one event.
@@ -65,7 +83,10 @@ pub fn event_entity(source: &str, id: &str) -> String {
 /// The id of the event that a timer comes back as.
 pub fn timer_id(name: &str, set_by: &EventHash, position: u32) -> String {
     let position = position.to_string();
-    let hash = digest("timer", [name.as_bytes(), set_by.as_slice(), position.as_bytes()]);
+    let hash = digest(
+        "timer",
+        [name.as_bytes(), set_by.as_slice(), position.as_bytes()],
+    );
     format!("{name}/{}", token(&hash))
 }
 
@@ -100,7 +121,12 @@ fn prefix<const N: usize>(hash: &[u8; 32]) -> [u8; N] {
 mod tests {
     use super::*;
 
-    const A: Identity<'_> = Identity { lineage: "order-1", source: "web", id: "1", key: "A" };
+    const A: Identity<'_> = Identity {
+        lineage: "order-1",
+        source: "web",
+        id: "1",
+        key: "A",
+    };
 
     #[test]
     fn ids_are_stable_across_releases() {
@@ -118,8 +144,16 @@ mod tests {
 
     #[test]
     fn a_byte_moved_from_one_part_to_the_next_changes_the_id() {
-        let left = Identity { source: "we", id: "b1", ..A };
-        let right = Identity { source: "web", id: "1", ..A };
+        let left = Identity {
+            source: "we",
+            id: "b1",
+            ..A
+        };
+        let right = Identity {
+            source: "web",
+            id: "1",
+            ..A
+        };
         assert_ne!(left.emission(0), right.emission(0));
         assert_ne!(event_hash("we", "b1"), event_hash("web", "1"));
     }

@@ -38,11 +38,17 @@ pub enum Verdict {
     Commit(Effects),
     /// Hold the event in its lane until `block.next_due_ms`, with this block in
     /// the record before the next attempt can start.
-    Hold { block: Block, reason: HoldReason },
+    Hold {
+        block: Block,
+        reason: HoldReason,
+    },
     /// Park it durably for a person.
     Dead(Death),
     /// Nothing is counted; try again after a pause.
-    HostFault { fault: HostFault, delay_ms: u64 },
+    HostFault {
+        fault: HostFault,
+        delay_ms: u64,
+    },
     /// Give it back; it has not happened.
     Release,
 }
@@ -80,7 +86,12 @@ pub struct Death {
 
 /// Decides. `prior` is the record's block; it counts only when it speaks of
 /// this event.
-pub fn judge(policy: &Policy<'_>, prior: Option<&Block>, attempt: &Attempt<'_>, outcome: Outcome) -> Verdict {
+pub fn judge(
+    policy: &Policy<'_>,
+    prior: Option<&Block>,
+    attempt: &Attempt<'_>,
+    outcome: Outcome,
+) -> Verdict {
     let block = begin(prior, attempt);
     match outcome {
         Outcome::Cancelled => Verdict::Release,
@@ -93,13 +104,17 @@ pub fn judge(policy: &Policy<'_>, prior: Option<&Block>, attempt: &Attempt<'_>, 
 
 /// Counted failures so far of this event: `attempt` is one more.
 pub fn attempts(block: Option<&Block>, event: &EventHash) -> u32 {
-    block.filter(|b| b.event == event).map_or(0, |b| b.transient + b.guest_faults)
+    block
+        .filter(|b| b.event == event)
+        .map_or(0, |b| b.transient + b.guest_faults)
 }
 
 /// The block to go on from: this event's, with the wait for a need that just
 /// ended taken out of its age; or a fresh one that keeps the queue behind it.
 fn begin(prior: Option<&Block>, attempt: &Attempt<'_>) -> Block {
-    let Some(prior) = prior else { return of(attempt, 0, 0) };
+    let Some(prior) = prior else {
+        return of(attempt, 0, 0);
+    };
     if prior.event != attempt.event {
         return of(attempt, prior.head, prior.tail);
     }
@@ -112,11 +127,19 @@ fn begin(prior: Option<&Block>, attempt: &Attempt<'_>) -> Block {
 }
 
 fn of(attempt: &Attempt<'_>, head: u64, tail: u64) -> Block {
-    Block { event: attempt.event.to_vec(), head, tail, ..Block::default() }
+    Block {
+        event: attempt.event.to_vec(),
+        head,
+        tail,
+        ..Block::default()
+    }
 }
 
 fn host_fault(fault: HostFault, attempt: &Attempt<'_>) -> Verdict {
-    Verdict::HostFault { fault, delay_ms: HOST_PAUSE.delay_ms(3, None, attempt.random) }
+    Verdict::HostFault {
+        fault,
+        delay_ms: HOST_PAUSE.delay_ms(3, None, attempt.random),
+    }
 }
 
 /// Between tries after a host fault: up to a second.
@@ -126,7 +149,12 @@ const HOST_PAUSE: Backoff = Backoff {
     cap: std::time::Duration::from_secs(1),
 };
 
-fn guest_fault(policy: &Policy<'_>, mut block: Block, attempt: &Attempt<'_>, fault: GuestFault) -> Verdict {
+fn guest_fault(
+    policy: &Policy<'_>,
+    mut block: Block,
+    attempt: &Attempt<'_>,
+    fault: GuestFault,
+) -> Verdict {
     if block.faults_digest != policy.digest {
         block.faults_digest = policy.digest.to_vec();
         block.guest_faults = 0;
@@ -135,8 +163,19 @@ fn guest_fault(policy: &Policy<'_>, mut block: Block, attempt: &Attempt<'_>, fau
     block.waits = 0;
     mark_failure(&mut block, attempt, fault.kind.code(), &fault.message);
     if block.guest_faults >= policy.retry.guest_faults {
-        let GuestFault { message, backtrace, stderr_tail, kind } = fault;
-        return Verdict::Dead(Death { code: kind.code().into(), message, block, backtrace, stderr_tail });
+        let GuestFault {
+            message,
+            backtrace,
+            stderr_tail,
+            kind,
+        } = fault;
+        return Verdict::Dead(Death {
+            code: kind.code().into(),
+            message,
+            block,
+            backtrace,
+            stderr_tail,
+        });
     }
     let n = block.guest_faults;
     hold(policy, block, attempt, HoldReason::Retrying, n, None)
@@ -146,7 +185,10 @@ fn failed(policy: &Policy<'_>, block: Block, attempt: &Attempt<'_>, failure: Fai
     if let Failure::Unavailable(outage) = &failure
         && !policy.needs.contains_key(&outage.need)
     {
-        let message = format!("`unavailable` names the need `{}`, which the manifest does not declare", outage.need);
+        let message = format!(
+            "`unavailable` names the need `{}`, which the manifest does not declare",
+            outage.need
+        );
         return guest_fault(policy, block, attempt, bad_output(message));
     }
     if let Some(down) = need_down(policy, attempt.calls) {
@@ -161,7 +203,12 @@ fn failed(policy: &Policy<'_>, block: Block, attempt: &Attempt<'_>, failure: Fai
 }
 
 fn bad_output(message: String) -> GuestFault {
-    GuestFault { kind: GuestFaultKind::BadOutput, message, backtrace: String::new(), stderr_tail: String::new() }
+    GuestFault {
+        kind: GuestFaultKind::BadOutput,
+        message,
+        backtrace: String::new(),
+        stderr_tail: String::new(),
+    }
 }
 
 fn reject(mut block: Block, attempt: &Attempt<'_>, problem: Problem) -> Verdict {
@@ -169,19 +216,39 @@ fn reject(mut block: Block, attempt: &Attempt<'_>, problem: Problem) -> Verdict 
     dead(block, problem.code, problem.message)
 }
 
-fn retry(policy: &Policy<'_>, mut block: Block, attempt: &Attempt<'_>, problem: Problem) -> Verdict {
+fn retry(
+    policy: &Policy<'_>,
+    mut block: Block,
+    attempt: &Attempt<'_>,
+    problem: Problem,
+) -> Verdict {
     block.transient += 1;
     block.waits = 0;
     mark_failure(&mut block, attempt, &problem.code, &problem.message);
-    let age = attempt.now_ms.saturating_sub(block.first_failure_ms).saturating_sub(block.excluded_ms);
+    let age = attempt
+        .now_ms
+        .saturating_sub(block.first_failure_ms)
+        .saturating_sub(block.excluded_ms);
     if block.transient >= policy.retry.max_attempts || age > millis(policy.retry.max_age) {
         return dead(block, problem.code, problem.message);
     }
     let n = block.transient;
-    hold(policy, block, attempt, HoldReason::Retrying, n, problem.after_ms.map(u64::from))
+    hold(
+        policy,
+        block,
+        attempt,
+        HoldReason::Retrying,
+        n,
+        problem.after_ms.map(u64::from),
+    )
 }
 
-fn not_ready(policy: &Policy<'_>, mut block: Block, attempt: &Attempt<'_>, problem: Problem) -> Verdict {
+fn not_ready(
+    policy: &Policy<'_>,
+    mut block: Block,
+    attempt: &Attempt<'_>,
+    problem: Problem,
+) -> Verdict {
     if block.not_ready_since_ms == 0 {
         block.not_ready_since_ms = attempt.now_ms;
     }
@@ -193,7 +260,14 @@ fn not_ready(policy: &Policy<'_>, mut block: Block, attempt: &Attempt<'_>, probl
     block.waits += 1;
     describe(&mut block, &problem.code, &problem.message);
     let n = block.waits;
-    hold(policy, block, attempt, HoldReason::NotReady, n, problem.after_ms.map(u64::from))
+    hold(
+        policy,
+        block,
+        attempt,
+        HoldReason::NotReady,
+        n,
+        problem.after_ms.map(u64::from),
+    )
 }
 
 /// A need that keeps the event waiting.
@@ -208,14 +282,24 @@ struct Down {
 impl From<Outage> for Down {
     fn from(outage: Outage) -> Self {
         let after_ms = outage.after_ms.map(u64::from);
-        Self { need: outage.need, message: outage.message, after_ms, unknown: false }
+        Self {
+            need: outage.need,
+            message: outage.message,
+            after_ms,
+            unknown: false,
+        }
     }
 }
 
 /// The last call that failed at a required need; an unknown outcome of an
 /// unsafe call speaks before the others, because it may have to be parked.
 fn need_down(policy: &Policy<'_>, calls: &[Call]) -> Option<Down> {
-    let required = |call: &&Call| policy.needs.get(&call.need).is_some_and(|need| need.required);
+    let required = |call: &&Call| {
+        policy
+            .needs
+            .get(&call.need)
+            .is_some_and(|need| need.required)
+    };
     let downs: Vec<Down> = calls.iter().filter(required).filter_map(as_down).collect();
     let unknown = downs.iter().rposition(|down| down.unknown);
     let last = unknown.or(downs.len().checked_sub(1))?;
@@ -230,15 +314,29 @@ fn as_down(call: &Call) -> Option<Down> {
         CallResult::UnknownOutcome => "gave no whole answer".to_owned(),
     };
     let unknown = call.unsafe_method && call.result == CallResult::UnknownOutcome;
-    Some(Down { need: call.need.clone(), message, after_ms: call.retry_after_ms, unknown })
+    Some(Down {
+        need: call.need.clone(),
+        message,
+        after_ms: call.retry_after_ms,
+        unknown,
+    })
 }
 
-fn wait_for_need(policy: &Policy<'_>, mut block: Block, attempt: &Attempt<'_>, down: Down) -> Verdict {
+fn wait_for_need(
+    policy: &Policy<'_>,
+    mut block: Block,
+    attempt: &Attempt<'_>,
+    down: Down,
+) -> Verdict {
     if down.unknown && block.unknown_since_ms == 0 {
         block.unknown_since_ms = attempt.now_ms;
     }
     block.need = down.need;
-    let code = if down.unknown { "unknown-outcome" } else { "need-down" };
+    let code = if down.unknown {
+        "unknown-outcome"
+    } else {
+        "need-down"
+    };
     let message = format!("need `{}` {}", block.need, down.message);
     describe(&mut block, code, &message);
     if down.unknown && !may_send_again(policy, &block, attempt.now_ms) {
@@ -246,7 +344,10 @@ fn wait_for_need(policy: &Policy<'_>, mut block: Block, attempt: &Attempt<'_>, d
     }
     block.waiting_since_ms = attempt.now_ms;
     block.waits += 1;
-    let pause = Backoff { cap: NEED_PAUSE_MAX.min(policy.retry.cap), ..backoff(policy.retry) };
+    let pause = Backoff {
+        cap: NEED_PAUSE_MAX.min(policy.retry.cap),
+        ..backoff(policy.retry)
+    };
     let delay_ms = pause.delay_ms(block.waits, down.after_ms, attempt.random);
     finish_hold(block, attempt, HoldReason::WaitingNeed, delay_ms)
 }
@@ -256,11 +357,15 @@ fn wait_for_need(policy: &Policy<'_>, mut block: Block, attempt: &Attempt<'_>, d
 const NEED_PAUSE_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 
 fn may_send_again(policy: &Policy<'_>, block: &Block, now_ms: u64) -> bool {
-    let Some(need) = policy.needs.get(&block.need) else { return false };
+    let Some(need) = policy.needs.get(&block.need) else {
+        return false;
+    };
     let age_ms = now_ms.saturating_sub(block.unknown_since_ms);
     match need.on_unknown {
         OnUnknown::Park => false,
-        OnUnknown::Retry => need.idempotency_header.is_none() || age_ms <= millis(need.idempotency_ttl),
+        OnUnknown::Retry => {
+            need.idempotency_header.is_none() || age_ms <= millis(need.idempotency_ttl)
+        }
     }
 }
 
@@ -278,7 +383,12 @@ fn hold(
     finish_hold(block, attempt, reason, delay_ms)
 }
 
-fn finish_hold(mut block: Block, attempt: &Attempt<'_>, reason: HoldReason, delay_ms: u64) -> Verdict {
+fn finish_hold(
+    mut block: Block,
+    attempt: &Attempt<'_>,
+    reason: HoldReason,
+    delay_ms: u64,
+) -> Verdict {
     let status = match reason {
         HoldReason::Retrying => Status::Retrying,
         HoldReason::NotReady => Status::NotReady,
@@ -296,12 +406,22 @@ fn finish_hold(mut block: Block, attempt: &Attempt<'_>, reason: HoldReason, dela
 }
 
 fn backoff(retry: &Retry) -> Backoff {
-    Backoff { initial: retry.initial, factor: retry.factor, cap: retry.cap }
+    Backoff {
+        initial: retry.initial,
+        factor: retry.factor,
+        cap: retry.cap,
+    }
 }
 
 fn dead(mut block: Block, code: String, message: String) -> Verdict {
     describe(&mut block, &code, &message);
-    Verdict::Dead(Death { code, message, block, backtrace: String::new(), stderr_tail: String::new() })
+    Verdict::Dead(Death {
+        code,
+        message,
+        block,
+        backtrace: String::new(),
+        stderr_tail: String::new(),
+    })
 }
 
 fn mark_failure(block: &mut Block, attempt: &Attempt<'_>, code: &str, message: &str) {

@@ -4,6 +4,9 @@
 //! jetstream, pipeline) gathers the facts, carries the value out and logs it.
 //! `now` and random numbers come in as arguments.
 
+// A new variant must break the build wherever a decision is missing.
+#![deny(clippy::wildcard_enum_match_arm)]
+
 pub mod admit;
 pub mod backoff;
 pub mod checkpoint;

@@ -89,19 +89,30 @@ pub enum HostFaultKind {
 impl HostFault {
     /// The broker does not do its part.
     pub fn broker(message: String) -> Self {
-        Self { kind: HostFaultKind::Broker, message }
+        Self {
+            kind: HostFaultKind::Broker,
+            message,
+        }
     }
 
     /// The host itself panicked; `payload` is what it panicked with.
     pub fn panic(payload: &(dyn std::any::Any + Send)) -> Self {
-        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = payload
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned());
         let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-        Self { kind: HostFaultKind::Panic, message: text.unwrap_or_else(|| "panic".to_owned()) }
+        Self {
+            kind: HostFaultKind::Panic,
+            message: text.unwrap_or_else(|| "panic".to_owned()),
+        }
     }
 
     /// What is stored cannot be used by this version.
     pub fn record(message: String) -> Self {
-        Self { kind: HostFaultKind::Record, message }
+        Self {
+            kind: HostFaultKind::Record,
+            message,
+        }
     }
 }
 

@@ -38,7 +38,12 @@ struct Unsettled {
 impl Progress {
     /// Begins behind `watermark`, which is settled.
     pub fn new(watermark: Position) -> Self {
-        Self { unsettled: BTreeMap::new(), bytes: 0, received: watermark, received_count: 0 }
+        Self {
+            unsettled: BTreeMap::new(),
+            bytes: 0,
+            received: watermark,
+            received_count: 0,
+        }
     }
 
     /// Takes an event in.
@@ -47,8 +52,16 @@ impl Progress {
     /// When events do not come in stream order: the reader's promise is broken,
     /// and going on would pass over events.
     pub fn receive(&mut self, at: Position, bytes: u64) {
-        assert!(at.sequence > self.received.sequence, "{at:?} came after {:?}", self.received);
-        let entry = Unsettled { before: self.received, ordinal: self.received_count, bytes };
+        assert!(
+            at.sequence > self.received.sequence,
+            "{at:?} came after {:?}",
+            self.received
+        );
+        let entry = Unsettled {
+            before: self.received,
+            ordinal: self.received_count,
+            bytes,
+        };
         self.unsettled.insert(at.sequence, entry);
         self.bytes += bytes;
         self.received = at;
@@ -60,13 +73,18 @@ impl Progress {
     /// # Panics
     /// When it is not unsettled: settling twice is the host's own error.
     pub fn settle(&mut self, sequence: u64) {
-        let entry = self.unsettled.remove(&sequence).expect("only an unsettled event can be settled");
+        let entry = self
+            .unsettled
+            .remove(&sequence)
+            .expect("only an unsettled event can be settled");
         self.bytes -= entry.bytes;
     }
 
     /// Everything at or below it is settled.
     pub fn watermark(&self) -> Position {
-        self.unsettled.first_key_value().map_or(self.received, |(_, first)| first.before)
+        self.unsettled
+            .first_key_value()
+            .map_or(self.received, |(_, first)| first.before)
     }
 
     /// The last event received.
@@ -84,9 +102,15 @@ impl Progress {
 
     /// How many more events may be asked for, and how many bytes.
     pub fn credit(&self, bounds: &Bounds) -> (usize, u64) {
-        let span = self.unsettled.first_key_value().map_or(0, |(_, first)| self.received_count - first.ordinal);
+        let span = self
+            .unsettled
+            .first_key_value()
+            .map_or(0, |(_, first)| self.received_count - first.ordinal);
         let by_span = usize::try_from(bounds.span_max.saturating_sub(span)).unwrap_or(usize::MAX);
-        let events = bounds.held_max.saturating_sub(self.unsettled.len()).min(by_span);
+        let events = bounds
+            .held_max
+            .saturating_sub(self.unsettled.len())
+            .min(by_span);
         (events, bounds.held_bytes_max.saturating_sub(self.bytes))
     }
 }
@@ -95,10 +119,17 @@ impl Progress {
 mod tests {
     use super::*;
 
-    const BOUNDS: Bounds = Bounds { held_max: 4, held_bytes_max: 100, span_max: 10 };
+    const BOUNDS: Bounds = Bounds {
+        held_max: 4,
+        held_bytes_max: 100,
+        span_max: 10,
+    };
 
     fn at(sequence: u64) -> Position {
-        Position { sequence, stored_ns: sequence * 10 }
+        Position {
+            sequence,
+            stored_ns: sequence * 10,
+        }
     }
 
     #[test]
@@ -127,7 +158,11 @@ mod tests {
         assert_eq!(progress.credit(&BOUNDS), (1, 99));
         progress.receive(at(10), 1);
         progress.settle(10);
-        assert_eq!(progress.credit(&BOUNDS).0, 0, "ten events above the watermark");
+        assert_eq!(
+            progress.credit(&BOUNDS).0,
+            0,
+            "ten events above the watermark"
+        );
         progress.settle(1);
         assert_eq!(progress.credit(&BOUNDS).0, 4);
     }

@@ -280,10 +280,14 @@ pub fn decode(bytes: &[u8]) -> Result<Record, Error> {
     if *format != FORMAT {
         return Err(Error::Format { found: *format });
     }
-    let malformed = |e: prost::DecodeError| Error::Malformed { reason: e.to_string() };
+    let malformed = |e: prost::DecodeError| Error::Malformed {
+        reason: e.to_string(),
+    };
     let mut record = Record::decode(body).map_err(malformed)?;
     if !record.ids.len().is_multiple_of(ID_BYTES) {
-        return Err(Error::Malformed { reason: "the id list is cut".into() });
+        return Err(Error::Malformed {
+            reason: "the id list is cut".into(),
+        });
     }
     record.unknown = unknown_fields(body).map_err(malformed)?;
     Ok(record)
@@ -296,7 +300,11 @@ pub fn encode(record: &Record) -> Vec<u8> {
     if record.unknown.is_empty() {
         record.encode_raw(&mut bytes);
     } else {
-        Record { unknown: Vec::new(), ..record.clone() }.encode_raw(&mut bytes);
+        Record {
+            unknown: Vec::new(),
+            ..record.clone()
+        }
+        .encode_raw(&mut bytes);
         bytes.extend_from_slice(&record.unknown);
     }
     bytes
@@ -320,7 +328,10 @@ fn unknown_fields(body: &[u8]) -> Result<Vec<u8>, prost::DecodeError> {
 impl Record {
     /// A record of an entity that has none yet.
     pub fn new(key: &str) -> Self {
-        Self { key: key.to_owned(), ..Self::default() }
+        Self {
+            key: key.to_owned(),
+            ..Self::default()
+        }
     }
 
     /// # Errors
@@ -329,7 +340,10 @@ impl Record {
         if self.key == key {
             return Ok(());
         }
-        Err(Error::OtherKey { found: self.key.clone(), wanted: key.to_owned() })
+        Err(Error::OtherKey {
+            found: self.key.clone(),
+            wanted: key.to_owned(),
+        })
     }
 
     /// Oldest first.
@@ -346,7 +360,10 @@ impl Record {
     /// forgotten before `keep_ms` has passed is counted.
     pub fn remember(&mut self, seen: SeenId, remember: usize, keep_ms: u64) {
         let horizon = u64::from(seen.at_s).saturating_sub(keep_ms / 1000);
-        let old = self.seen().take_while(|s| u64::from(s.at_s) < horizon).count();
+        let old = self
+            .seen()
+            .take_while(|s| u64::from(s.at_s) < horizon)
+            .count();
         let total = self.ids.len() / ID_BYTES + 1;
         let excess = (total - old).saturating_sub(remember.min(IDS_MAX));
         self.ids.drain(..(old + excess) * ID_BYTES);
@@ -366,19 +383,26 @@ impl Record {
 
     /// The timer that is due next.
     pub fn next_timer(&self) -> Option<&Timer> {
-        self.timers.iter().min_by_key(|timer| (timer.due_ms, timer.position))
+        self.timers
+            .iter()
+            .min_by_key(|timer| (timer.due_ms, timer.position))
     }
 
     /// Whether something still has to happen to this entity by itself, so that
     /// the record may not expire and a sweep must find it.
     pub fn is_held(&self) -> bool {
-        !self.timers.is_empty() || self.block.is_some() || !self.dead.is_empty() || self.owes_confirmation()
+        !self.timers.is_empty()
+            || self.block.is_some()
+            || !self.dead.is_empty()
+            || self.owes_confirmation()
     }
 
     /// A commit without a sequence whose publishing no watermark tells of: its
     /// outbox is removed by a write of its own once it has gone out.
     pub fn owes_confirmation(&self) -> bool {
-        self.outbox.as_ref().is_some_and(|outbox| outbox.sequence == 0)
+        self.outbox
+            .as_ref()
+            .is_some_and(|outbox| outbox.sequence == 0)
     }
 }
 
@@ -390,7 +414,10 @@ impl Block {
 
 impl Cursor {
     pub fn position(&self) -> Position {
-        Position { sequence: self.sequence, stored_ns: self.stored_ns }
+        Position {
+            sequence: self.sequence,
+            stored_ns: self.stored_ns,
+        }
     }
 }
 

@@ -49,7 +49,9 @@ pub async fn load(
     for bundle in &options.bundles {
         let settings = settings(options, &bundle.manifest, outbound)?;
         let component = runtime.load(bundle.wasm()?, settings).await;
-        components.push(component.map_err(|error| Failure::from(error).place(bundle.wasm_path().display().to_string()))?);
+        components.push(component.map_err(|error| {
+            Failure::from(error).place(bundle.wasm_path().display().to_string())
+        })?);
     }
     Ok(components)
 }
@@ -58,11 +60,26 @@ pub async fn load(
 ///
 /// # Errors
 /// A required key has no value; a need has no address.
-fn settings(options: &HostOptions, manifest: &Manifest, outbound: &Arc<Outbound>) -> anyhow::Result<Settings> {
-    if let Some(need) = manifest.needs.keys().find(|need| !options.needs.contains_key(*need)) {
-        let what = format!("handler `{}` needs `{need}`, and no needs file says where it is", manifest.name);
-        let remedy = format!("add [needs.{need}] with its url to needs.toml, and name the file with --needs");
-        return Err(Failure::new(Code::NeedWithoutAddress, what).remedy(remedy).into());
+fn settings(
+    options: &HostOptions,
+    manifest: &Manifest,
+    outbound: &Arc<Outbound>,
+) -> anyhow::Result<Settings> {
+    if let Some(need) = manifest
+        .needs
+        .keys()
+        .find(|need| !options.needs.contains_key(*need))
+    {
+        let what = format!(
+            "handler `{}` needs `{need}`, and no needs file says where it is",
+            manifest.name
+        );
+        let remedy = format!(
+            "add [needs.{need}] with its url to needs.toml, and name the file with --needs"
+        );
+        return Err(Failure::new(Code::NeedWithoutAddress, what)
+            .remedy(remedy)
+            .into());
     }
     Ok(Settings {
         handler: manifest.name.as_str().into(),
@@ -79,8 +96,14 @@ fn settings(options: &HostOptions, manifest: &Manifest, outbound: &Arc<Outbound>
 /// What `config.get` answers.
 fn values(options: &HostOptions, manifest: &Manifest) -> anyhow::Result<BTreeMap<String, String>> {
     let mut values = BTreeMap::new();
-    let declared = manifest.config.iter().map(|(name, key)| (name, key.default.clone(), key.required));
-    let secrets = manifest.secrets.iter().map(|(name, key)| (name, None, key.required));
+    let declared = manifest
+        .config
+        .iter()
+        .map(|(name, key)| (name, key.default.clone(), key.required));
+    let secrets = manifest
+        .secrets
+        .iter()
+        .map(|(name, key)| (name, None, key.required));
     for (name, default, required) in declared.chain(secrets) {
         match (options.lookup)(&manifest.name, name).or(default) {
             Some(value) => {
@@ -94,9 +117,14 @@ fn values(options: &HostOptions, manifest: &Manifest) -> anyhow::Result<BTreeMap
 }
 
 fn missing_value(manifest: &Manifest, name: &str) -> anyhow::Error {
-    let what = format!("handler `{}` requires the value `{name}`, and it has none", manifest.name);
+    let what = format!(
+        "handler `{}` requires the value `{name}`, and it has none",
+        manifest.name
+    );
     let variable = crate::config::value_variable(&manifest.name, name);
-    Failure::new(Code::SettingMissing, what).remedy(format!("set the environment variable {variable}")).into()
+    Failure::new(Code::SettingMissing, what)
+        .remedy(format!("set the environment variable {variable}"))
+        .into()
 }
 
 /// The address is taken, or may not be opened.
@@ -154,9 +182,18 @@ impl Parts {
         let manifest = bundle.manifest.clone();
         let lineage = Lineage::new(&manifest.name, FIRST_LINEAGE)?;
         self.metrics.declare(&manifest.name, &manifest.metrics)?;
-        let ledger = Ledger::open(self.broker.ledger().clone(), self.commits.clone(), lineage.clone());
-        let timers = (!manifest.timers.is_empty())
-            .then(|| Timers::open(self.broker.control().clone(), self.commits.clone(), lineage.clone()));
+        let ledger = Ledger::open(
+            self.broker.ledger().clone(),
+            self.commits.clone(),
+            lineage.clone(),
+        );
+        let timers = (!manifest.timers.is_empty()).then(|| {
+            Timers::open(
+                self.broker.control().clone(),
+                self.commits.clone(),
+                lineage.clone(),
+            )
+        });
         let max_payload = self.broker.control().max_payload();
         let source = self.stream(&manifest.stream)?;
         Ok(Handler {
@@ -167,7 +204,10 @@ impl Parts {
             publisher: self.emissions.clone(),
             broker: self.broker.clone(),
             api: self.api.clone(),
-            source: Source { stream: manifest.stream.clone(), created_ns: source.created_ns },
+            source: Source {
+                stream: manifest.stream.clone(),
+                created_ns: source.created_ns,
+            },
             destinations: self.destinations(&manifest)?,
             in_flight: Semaphore::new(manifest.max_in_flight as usize),
             metrics: self.metrics.handler(&manifest.name),
@@ -181,7 +221,12 @@ impl Parts {
     }
 
     fn stream(&self, name: &str) -> anyhow::Result<&StreamInfo> {
-        let missing = || Failure::new(Code::AssetMissing, format!("the stream `{name}` does not exist"));
+        let missing = || {
+            Failure::new(
+                Code::AssetMissing,
+                format!("the stream `{name}` does not exist"),
+            )
+        };
         self.catalog.get(name).ok_or_else(|| missing().into())
     }
 
@@ -190,7 +235,14 @@ impl Parts {
         for (event_type, template) in &manifest.emits {
             let info = match self.catalog.covering(&template.pattern()) {
                 Covering::One(info) => info,
-                other => return Err(not_covered(manifest, event_type, &template.to_string(), &other)),
+                other => {
+                    return Err(not_covered(
+                        manifest,
+                        event_type,
+                        &template.to_string(),
+                        &other,
+                    ));
+                }
             };
             let destination = Destination {
                 stream: info.config.name.clone(),
@@ -202,16 +254,26 @@ impl Parts {
     }
 }
 
-fn not_covered(manifest: &Manifest, event_type: &str, subject: &str, found: &Covering<'_>) -> anyhow::Error {
+fn not_covered(
+    manifest: &Manifest,
+    event_type: &str,
+    subject: &str,
+    found: &Covering<'_>,
+) -> anyhow::Error {
     let by = match found {
         Covering::None => "no stream takes it".to_owned(),
-        Covering::Partly(info) => format!("the stream `{}` takes only some of it", info.config.name),
+        Covering::Partly(info) => {
+            format!("the stream `{}` takes only some of it", info.config.name)
+        }
         Covering::One(info) => format!("the stream `{}` takes it", info.config.name),
         Covering::Many(infos) => {
             let names: Vec<&str> = infos.iter().map(|info| info.config.name.as_str()).collect();
             format!("several streams take it: {}", names.join(", "))
         }
     };
-    let what = format!("handler `{}` emits `{event_type}` on `{subject}`, and {by}", manifest.name);
+    let what = format!(
+        "handler `{}` emits `{event_type}` on `{subject}`, and {by}",
+        manifest.name
+    );
     Failure::new(Code::NotCovered, what).into()
 }

@@ -28,7 +28,10 @@ pub enum Tried {
 
 impl Trial {
     pub fn conflict(known: &Known) -> Self {
-        Self { tried: Tried::Conflict, record: known.shared() }
+        Self {
+            tried: Tried::Conflict,
+            record: known.shared(),
+        }
     }
 
     /// Whether effects computed on the earlier record hold for this one: only
@@ -36,7 +39,9 @@ impl Trial {
     pub fn holds_for(&self, known: &Known) -> bool {
         match (self.record.as_deref(), known.record()) {
             (None, None) => true,
-            (Some(then), Some(now)) => then.state == now.state && then.cursor == now.cursor && then.ids == now.ids,
+            (Some(then), Some(now)) => {
+                then.state == now.state && then.cursor == now.cursor && then.ids == now.ids
+            }
             (None, Some(_)) | (Some(_), None) => false,
         }
     }
@@ -47,7 +52,12 @@ impl Trial {
 /// # Errors
 /// [`Stopped`] when no attempt may start any more. A running attempt that is
 /// cut off comes back as `Outcome::Cancelled`.
-pub async fn run(owner: &Owner, work: &Work, known: &Known, waiting: Option<&Block>) -> Result<Trial, Stopped> {
+pub async fn run(
+    owner: &Owner,
+    work: &Work,
+    known: &Known,
+    waiting: Option<&Block>,
+) -> Result<Trial, Stopped> {
     let handler = &owner.handler;
     let _permit = tokio::select! {
         permit = handler.in_flight.acquire() => permit.map_err(|_| Stopped)?,
@@ -62,7 +72,10 @@ pub async fn run(owner: &Owner, work: &Work, known: &Known, waiting: Option<&Blo
     let attempt = Attempt {
         event: Arc::new(event),
         data: &work.event.data,
-        state: state.map(|state| State { bytes: &state.data, version: state.version }),
+        state: state.map(|state| State {
+            bytes: &state.data,
+            version: state.version,
+        }),
         lineage: handler.lineage_text.clone(),
         traceparent: work.event.traceparent.as_deref().map(Arc::from),
         cancel: owner.cut.clone(),
@@ -70,7 +83,10 @@ pub async fn run(owner: &Owner, work: &Work, known: &Known, waiting: Option<&Blo
     let report = handler.runtime.invoke(&component, attempt).await;
     work.gauge.set(UnsettledState::Held);
     handler.account(&report);
-    Ok(Trial { tried: Tried::Ran(Box::new(report)), record: known.shared() })
+    Ok(Trial {
+        tried: Tried::Ran(Box::new(report)),
+        record: known.shared(),
+    })
 }
 
 /// The event as the guest sees it in this attempt.
@@ -91,7 +107,10 @@ fn event(owner: &Owner, work: &Work, block: Option<&Block>) -> contract::Event {
         attempt: 1 + judge::attempts(block, &facts.event),
         first_try: work.first_seen && !troubled,
         idempotency_key: owner.handler.identity(work).idempotency_key(),
-        correlation_id: event.correlation_id.clone().unwrap_or_else(|| event.id.clone()),
+        correlation_id: event
+            .correlation_id
+            .clone()
+            .unwrap_or_else(|| event.id.clone()),
         causation_id: event.causation_id.clone(),
         attributes: owner.handler.attributes(event),
     }

@@ -42,7 +42,8 @@ macro_rules! codes {
                 match self { $(Self::$name => $text,)* }
             }
 
-            /// What happened, in a few words; the title of its page.
+            /// What happened, in a few words: the title of its page.
+            #[cfg(test)]
             pub fn title(self) -> &'static str {
                 match self { $(Self::$name => $title,)* }
             }

@@ -10,7 +10,7 @@ use wharf_core::manifest::Delivery;
 use wharf_core::outcome::{GuestFault, GuestFaultKind, HostFault, Outcome};
 use wharf_core::record::{Block, Outbox, Record};
 
-use crate::attempt::{Tried, Trial};
+use crate::attempt::{Trial, Tried};
 use crate::clock;
 use crate::entity::{Entity, Known};
 use crate::owner::Owner;
@@ -25,8 +25,15 @@ pub enum Decision {
     /// Write this record, then the entry.
     Dead(Record, Death),
     /// Wait; the record is written first when it changes.
-    Hold { next: Option<Record>, block: Block, reason: HoldReason },
-    Pause { fault: HostFault, delay_ms: u64 },
+    Hold {
+        next: Option<Record>,
+        block: Block,
+        reason: HoldReason,
+    },
+    Pause {
+        fault: HostFault,
+        delay_ms: u64,
+    },
     Release,
 }
 
@@ -39,7 +46,13 @@ pub fn decide(
     waiting: Option<&Block>,
     trial: &Trial,
 ) -> Decision {
-    let case = Case { owner, entity, work, known, waiting };
+    let case = Case {
+        owner,
+        entity,
+        work,
+        known,
+        waiting,
+    };
     match &trial.tried {
         Tried::Conflict => case.dead(case.conflict()),
         Tried::Ran(report) => case.judge(&report.calls, report.outcome.clone()),
@@ -58,10 +71,18 @@ impl Case<'_> {
     fn judge(&self, calls: &[wharf_core::outcome::Call], outcome: Outcome) -> Decision {
         let manifest = &self.owner.handler.manifest;
         let digest = self.owner.handler.digest();
-        let policy = judge::Policy { retry: &manifest.retry, needs: &manifest.needs, digest: &digest };
+        let policy = judge::Policy {
+            retry: &manifest.retry,
+            needs: &manifest.needs,
+            digest: &digest,
+        };
         let facts = self.work.facts();
-        let attempt =
-            judge::Attempt { event: facts.event, calls, now_ms: clock::now_ms(), random: clock::random() };
+        let attempt = judge::Attempt {
+            event: facts.event,
+            calls,
+            now_ms: clock::now_ms(),
+            random: clock::random(),
+        };
         match judge::judge(&policy, self.prior(), &attempt, outcome) {
             Verdict::Commit(effects) => match self.commit(effects) {
                 Ok(decision) => decision,
@@ -78,7 +99,8 @@ impl Case<'_> {
     /// The block of the hold just ended knows more than the record, where
     /// waiting for a need is written only once.
     fn prior(&self) -> Option<&Block> {
-        self.waiting.or_else(|| self.known.record().and_then(|record| record.block.as_ref()))
+        self.waiting
+            .or_else(|| self.known.record().and_then(|record| record.block.as_ref()))
     }
 
     fn commit(&self, effects: Effects) -> Result<Decision, Refusal> {
@@ -90,7 +112,11 @@ impl Case<'_> {
             message_bytes_max: handler.message_bytes_max,
         };
         let emissions = effects::check(&context, &effects)?;
-        let checked = Checked { effects, emissions, flow: self.work.flow() };
+        let checked = Checked {
+            effects,
+            emissions,
+            flow: self.work.flow(),
+        };
         let record = self.known.record();
         let next = self.change(|change| commit::done(record, change, checked))?;
         if handler.manifest.delivery == Delivery::AtLeastOnce && record.is_none() {
@@ -109,13 +135,20 @@ impl Case<'_> {
     fn hold(&self, block: Block, reason: HoldReason) -> Decision {
         let written = self.known.record().and_then(|record| record.block.as_ref());
         let same = written.is_some_and(|written| says_the_same(written, &block));
-        let next = (!same).then(|| self.change(|change| commit::held(self.known.record(), &change.stamp, block.clone())));
-        Decision::Hold { next, block, reason }
+        let next = (!same).then(|| {
+            self.change(|change| commit::held(self.known.record(), &change.stamp, block.clone()))
+        });
+        Decision::Hold {
+            next,
+            block,
+            reason,
+        }
     }
 
     fn conflict(&self) -> Death {
         let id = &self.work.event.id;
-        let message = format!("event id `{id}` is known with other content; an id names one event for ever");
+        let message =
+            format!("event id `{id}` is known with other content; an id names one event for ever");
         self.death("id-conflict", message)
     }
 
@@ -124,9 +157,22 @@ impl Case<'_> {
     }
 
     fn death(&self, code: &str, message: String) -> Death {
-        let block = Block { event: self.work.facts().event.to_vec(), ..Block::default() };
-        let block = Block { code: code.into(), message: message.clone(), ..block };
-        Death { code: code.into(), message, block, backtrace: String::new(), stderr_tail: String::new() }
+        let block = Block {
+            event: self.work.facts().event.to_vec(),
+            ..Block::default()
+        };
+        let block = Block {
+            code: code.into(),
+            message: message.clone(),
+            ..block
+        };
+        Death {
+            code: code.into(),
+            message,
+            block,
+            backtrace: String::new(),
+            stderr_tail: String::new(),
+        }
     }
 
     fn change<R>(&self, build: impl FnOnce(&Change<'_>) -> R) -> R {
@@ -136,7 +182,12 @@ impl Case<'_> {
 
 fn bad_output(refusal: &Refusal) -> GuestFault {
     let (backtrace, stderr_tail) = (String::new(), String::new());
-    GuestFault { kind: GuestFaultKind::BadOutput, message: refusal.to_string(), backtrace, stderr_tail }
+    GuestFault {
+        kind: GuestFaultKind::BadOutput,
+        message: refusal.to_string(),
+        backtrace,
+        stderr_tail,
+    }
 }
 
 /// Only the pace of looking at a need that is down differs.

@@ -14,6 +14,9 @@ pub struct Drain {
 impl Drain {
     /// The same signals, which can also be given for a part alone.
     pub fn child(&self) -> Self {
-        Self { leave: self.leave.child_token(), cut: self.cut.child_token() }
+        Self {
+            leave: self.leave.child_token(),
+            cut: self.cut.child_token(),
+        }
     }
 }

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-
 use tokio::sync::{Mutex, MutexGuard};
 use wharf_core::outcome::HostFault;
 use wharf_core::record::{self, Record};
@@ -80,7 +79,13 @@ impl Entity {
 
     /// An entity whose token is not its key's hash: a stray.
     pub fn with_token(key: &str, token: String) -> Self {
-        Self { key: key.to_owned(), token, state: Mutex::default(), finishing: Mutex::default(), weight: AtomicUsize::new(0) }
+        Self {
+            key: key.to_owned(),
+            token,
+            state: Mutex::default(),
+            finishing: Mutex::default(),
+            weight: AtomicUsize::new(0),
+        }
     }
 
     /// The record, from memory or from the ledger.
@@ -90,7 +95,11 @@ impl Entity {
     pub async fn load(&self, owner: &Owner) -> Result<(Known, Leftovers), Stopped> {
         let mut state = self.state.lock().await;
         if let Some(known) = &state.known {
-            let leftovers = if state.finished { Leftovers::Finished } else { Leftovers::Unknown };
+            let leftovers = if state.finished {
+                Leftovers::Finished
+            } else {
+                Leftovers::Unknown
+            };
             return Ok((known.clone(), leftovers));
         }
         let known = loop {
@@ -99,12 +108,19 @@ impl Entity {
                 true => ledger.load_leader(&self.token).await,
                 false => ledger.load(&self.token).await,
             };
-            match read.map_err(|e| broker(&e)).and_then(|stored| self.decode(stored)) {
+            match read
+                .map_err(|e| broker(&e))
+                .and_then(|stored| self.decode(stored))
+            {
                 Ok(known) => break known,
                 Err(fault) => owner.pause_before(&fault, FAULT_PAUSE_MS).await?,
             }
         };
-        *state = State { known: Some(known.clone()), finished: false, distrust: false };
+        *state = State {
+            known: Some(known.clone()),
+            finished: false,
+            distrust: false,
+        };
         Ok((known, Leftovers::Unknown))
     }
 
@@ -113,13 +129,26 @@ impl Entity {
     /// # Errors
     /// [`Stopped`] when the broker does not answer until the lane is cut off:
     /// whether the write was made is then found out by who loads the record.
-    pub async fn write(&self, owner: &Owner, known: &Known, next: Record) -> Result<Write, Stopped> {
+    pub async fn write(
+        &self,
+        owner: &Owner,
+        known: &Known,
+        next: Record,
+    ) -> Result<Write, Stopped> {
         let mut state = self.state.lock().await;
-        if state.known.as_ref().is_none_or(|current| current.revision != known.revision) {
+        if state
+            .known
+            .as_ref()
+            .is_none_or(|current| current.revision != known.revision)
+        {
             return Ok(Write::Lost);
         }
         let handler = &owner.handler;
-        let ttl_ms = commit::ttl_ms(&next, &handler.manifest.dedup, handler.manifest.state.as_ref());
+        let ttl_ms = commit::ttl_ms(
+            &next,
+            &handler.manifest.dedup,
+            handler.manifest.state.as_ref(),
+        );
         let options = CommitOptions {
             ttl: ttl_ms.map(std::time::Duration::from_millis),
             hold: next.is_held(),
@@ -128,11 +157,18 @@ impl Entity {
         let bytes = bytes::Bytes::from(record::encode(&next));
         loop {
             let started = std::time::Instant::now();
-            match handler.ledger.commit(&self.token, known.revision, bytes.clone(), &options).await {
+            match handler
+                .ledger
+                .commit(&self.token, known.revision, bytes.clone(), &options)
+                .await
+            {
                 CommitResult::Committed { revision } => {
                     handler.metrics.commit(started.elapsed());
                     self.weigh(bytes.len());
-                    let known = Known { record: Some(Arc::new(next)), revision };
+                    let known = Known {
+                        record: Some(Arc::new(next)),
+                        revision,
+                    };
                     state.known = Some(known.clone());
                     return Ok(Write::Written(known));
                 }
@@ -180,12 +216,17 @@ impl Entity {
     }
 
     fn decode(&self, stored: Option<Stored>) -> Result<Known, HostFault> {
-        let Some(stored) = stored else { return Ok(Known::default()) };
+        let Some(stored) = stored else {
+            return Ok(Known::default());
+        };
         let fault = |e: record::Error| HostFault::record(e.to_string());
         let record = record::decode(&stored.bytes).map_err(fault)?;
         record.check_key(&self.key).map_err(fault)?;
         self.weigh(stored.bytes.len());
-        Ok(Known { record: Some(Arc::new(record)), revision: stored.revision })
+        Ok(Known {
+            record: Some(Arc::new(record)),
+            revision: stored.revision,
+        })
     }
 }
 
@@ -193,7 +234,11 @@ impl Entity {
 const FAULT_PAUSE_MS: u64 = 250;
 
 fn forget(state: &mut State) {
-    *state = State { known: None, finished: false, distrust: true };
+    *state = State {
+        known: None,
+        finished: false,
+        distrust: true,
+    };
 }
 
 fn broker(error: &wharf_jetstream::error::Error) -> HostFault {

@@ -32,7 +32,9 @@ pub async fn load(owner: &Owner, entity: &Entity) -> Result<Known, Stopped> {
 }
 
 async fn finish(owner: &Owner, entity: &Entity, known: &Known) -> Result<(), Stopped> {
-    let unpublished = known.record().filter(|record| commit::may_be_unpublished(record, owner.watermark()));
+    let unpublished = known
+        .record()
+        .filter(|record| commit::may_be_unpublished(record, owner.watermark()));
     if let Some(left) = unpublished.and_then(|record| record.outbox.as_ref()) {
         outbox::publish_again(owner, entity, left).await?;
         confirm(owner, entity).await?;
@@ -53,7 +55,9 @@ pub async fn committed(
     before: &Known,
     now: &Known,
 ) -> Result<Settlement, Stopped> {
-    let Some(record) = now.record() else { return Ok(Settlement::Committed) };
+    let Some(record) = now.record() else {
+        return Ok(Settlement::Committed);
+    };
     if let Some(out) = &record.outbox {
         outbox::publish(owner, entity, out, &work.gauge).await?;
     }
@@ -64,7 +68,10 @@ pub async fn committed(
     }
     confirm(owner, entity).await?;
     let evicted = |known: &Known| known.record().map_or(0, |record| record.ids_evicted_early);
-    owner.handler.metrics.ids_evicted_early(evicted(now) - evicted(before).min(evicted(now)));
+    owner
+        .handler
+        .metrics
+        .ids_evicted_early(evicted(now) - evicted(before).min(evicted(now)));
     if let Place::Queue { .. } = work.place {
         park::remove_resolved(owner, entity, work, now).await?;
     }
@@ -75,8 +82,19 @@ pub async fn committed(
 ///
 /// # Errors
 /// [`Stopped`] when the lane has to end first.
-pub async fn duplicate(owner: &Owner, entity: &Entity, work: &Work, why: Duplicate) -> Result<Settlement, Stopped> {
-    tracing::debug!(handler = owner.handler.name(), event_id = work.event.id, key = work.key, ?why, "duplicate");
+pub async fn duplicate(
+    owner: &Owner,
+    entity: &Entity,
+    work: &Work,
+    why: Duplicate,
+) -> Result<Settlement, Stopped> {
+    tracing::debug!(
+        handler = owner.handler.name(),
+        event_id = work.event.id,
+        key = work.key,
+        ?why,
+        "duplicate"
+    );
     if let Place::Queue { .. } = work.place {
         pass(owner, entity, work).await?;
     }
@@ -90,8 +108,12 @@ pub async fn duplicate(owner: &Owner, entity: &Entity, work: &Work, why: Duplica
 pub async fn pass(owner: &Owner, entity: &Entity, work: &Work) -> Result<(), Stopped> {
     loop {
         let known = load(owner, entity).await?;
-        let Some(record) = known.record() else { return Ok(()) };
-        let next = owner.handler.change(entity, work, |change| commit::passed(record, change));
+        let Some(record) = known.record() else {
+            return Ok(());
+        };
+        let next = owner
+            .handler
+            .change(entity, work, |change| commit::passed(record, change));
         if let Write::Written(known) = entity.write(owner, &known, next).await? {
             return park::remove_resolved(owner, entity, work, &known).await;
         }
@@ -103,7 +125,12 @@ pub async fn pass(owner: &Owner, entity: &Entity, work: &Work) -> Result<(), Sto
 ///
 /// # Errors
 /// [`Stopped`] when the lane is cut off; the event is then delivered again.
-pub async fn emit_only(owner: &Owner, entity: &Entity, work: &Work, out: Option<Outbox>) -> Result<Settlement, Stopped> {
+pub async fn emit_only(
+    owner: &Owner,
+    entity: &Entity,
+    work: &Work,
+    out: Option<Outbox>,
+) -> Result<Settlement, Stopped> {
     if let Some(out) = &out {
         outbox::publish(owner, entity, out, &work.gauge).await?;
     }
@@ -115,12 +142,17 @@ pub async fn emit_only(owner: &Owner, entity: &Entity, work: &Work, out: Option<
 /// # Errors
 /// [`Stopped`] when the lane is cut off.
 pub async fn arm(owner: &Owner, entity: &Entity, record: &Record) -> Result<(), Stopped> {
-    let Some(timer) = record.next_timer() else { return Ok(()) };
+    let Some(timer) = record.next_timer() else {
+        return Ok(());
+    };
     owner.handler.arm(owner, entity, timer.due_ms).await
 }
 
 fn next_due(known: &Known) -> Option<u64> {
-    known.record().and_then(Record::next_timer).map(|timer| timer.due_ms)
+    known
+        .record()
+        .and_then(Record::next_timer)
+        .map(|timer| timer.due_ms)
 }
 
 /// Nothing but the record tells that the outbox of a commit without a sequence
@@ -128,7 +160,11 @@ fn next_due(known: &Known) -> Option<u64> {
 /// another owner's write comes first, that owner finishes the outbox.
 async fn confirm(owner: &Owner, entity: &Entity) -> Result<(), Stopped> {
     let (known, _) = entity.load(owner).await?;
-    let Some(record) = known.record().filter(|record| record.owes_confirmation()) else { return Ok(()) };
-    let next = owner.handler.stamp(entity, |stamp| commit::confirmed(record, stamp));
+    let Some(record) = known.record().filter(|record| record.owes_confirmation()) else {
+        return Ok(());
+    };
+    let next = owner
+        .handler
+        .stamp(entity, |stamp| commit::confirmed(record, stamp));
     entity.write(owner, &known, next).await.map(|_| ())
 }

@@ -5,20 +5,21 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
+use wharf_core::checkpoint::Checkpoint;
 use wharf_core::commit::{Change, Stamp};
 use wharf_core::event::Event;
 use wharf_core::ids::Identity;
 use wharf_core::manifest::Manifest;
 use wharf_core::outcome::HostFault;
+use wharf_core::pattern::Pattern;
 use wharf_engine::{Component, Report, Runtime};
-use wharf_core::checkpoint::Checkpoint;
 use wharf_jetstream::api::Api;
 use wharf_jetstream::connection::Broker;
-use wharf_jetstream::reader::{self, Reader, SourceMark};
 use wharf_jetstream::ledger::Ledger;
 use wharf_jetstream::names::Lineage;
 use wharf_jetstream::parking::Parking;
 use wharf_jetstream::publisher::Publisher;
+use wharf_jetstream::reader::{self, Reader, SourceMark};
 use wharf_jetstream::timers::{ArmResult, Timers};
 use wharf_telemetry::metrics::{AttemptResult, HandlerMetrics};
 
@@ -79,17 +80,30 @@ impl Handler {
 
     pub fn identity<'a>(&'a self, work: &'a Work) -> Identity<'a> {
         let event = &work.event;
-        Identity { lineage: self.lineage.as_str(), source: &event.source, id: &event.id, key: &work.key }
+        Identity {
+            lineage: self.lineage.as_str(),
+            source: &event.source,
+            id: &event.id,
+            key: &work.key,
+        }
     }
 
     /// Extension attributes, then the headers that the manifest names.
     pub fn attributes(&self, event: &Event) -> Vec<(String, String)> {
-        let named = event.headers.iter().filter(|(name, _)| self.manifest.headers.contains(name));
+        let named = event
+            .headers
+            .iter()
+            .filter(|(name, _)| self.manifest.headers.contains(name));
         event.attributes.iter().chain(named).cloned().collect()
     }
 
     /// A change of the record that `work` makes.
-    pub fn change<R>(&self, entity: &Entity, work: &Work, build: impl FnOnce(&Change<'_>) -> R) -> R {
+    pub fn change<R>(
+        &self,
+        entity: &Entity,
+        work: &Work,
+        build: impl FnOnce(&Change<'_>) -> R,
+    ) -> R {
         let change = Change {
             stamp: stamp(&entity.key),
             facts: &work.facts(),
@@ -110,11 +124,17 @@ impl Handler {
     /// # Errors
     /// [`Stopped`] when the lane is cut off.
     pub async fn arm(&self, owner: &Owner, entity: &Entity, due_ms: u64) -> Result<(), Stopped> {
-        let Some(timers) = &self.timers else { return Ok(()) };
+        let Some(timers) = &self.timers else {
+            return Ok(());
+        };
         loop {
             match timers.arm(owner.partition, &entity.key, due_ms).await {
                 ArmResult::Armed => return Ok(()),
-                other => owner.pause_after(&HostFault::broker(format!("arm a timer: {other:?}")), 250).await?,
+                other => {
+                    owner
+                        .pause_after(&HostFault::broker(format!("arm a timer: {other:?}")), 250)
+                        .await?
+                }
             }
         }
     }
@@ -123,7 +143,10 @@ impl Handler {
     ///
     /// # Errors
     /// The broker cannot be reached.
-    pub async fn reader(&self, checkpoint: &Checkpoint) -> Result<Reader, wharf_jetstream::error::Error> {
+    pub async fn reader(
+        &self,
+        checkpoint: &Checkpoint,
+    ) -> Result<Reader, wharf_jetstream::error::Error> {
         let links = self.broker.links(self.name()).await?;
         let mark = SourceMark {
             created_ns: checkpoint.created_ns,
@@ -131,17 +154,29 @@ impl Handler {
             stored_ns: checkpoint.watermark_stored_ns,
         };
         let settings = reader::Settings::new(self.lineage.as_str());
-        Ok(Reader::open(links, &self.source.stream, self.filters(), mark, settings))
+        Ok(Reader::open(
+            links,
+            &self.source.stream,
+            self.filters(),
+            mark,
+            settings,
+        ))
     }
 
     /// What the handler subscribes to, as the broker's filters.
     pub fn filters(&self) -> Vec<String> {
-        self.manifest.on.iter().flat_map(|on| &on.subjects).map(|pattern| pattern.filter()).collect()
+        self.manifest
+            .on
+            .iter()
+            .flat_map(|on| &on.subjects)
+            .map(Pattern::filter)
+            .collect()
     }
 
     /// Puts an attempt's measures and guest metrics where they belong.
     pub fn account(&self, report: &Report) {
-        self.metrics.attempt(AttemptResult::of(&report.outcome), report.wall);
+        self.metrics
+            .attempt(AttemptResult::of(&report.outcome), report.wall);
         for seen in &report.observations {
             self.metrics.observe(&seen.metric, seen.value, &seen.labels);
         }
@@ -155,7 +190,12 @@ impl Handler {
 
     /// A fault of the host or the broker: said once a pause, never counted.
     pub fn report(&self, fault: &HostFault) {
-        tracing::warn!(handler = self.name(), fault = fault.kind.code(), reason = fault.message, "host fault");
+        tracing::warn!(
+            handler = self.name(),
+            fault = fault.kind.code(),
+            reason = fault.message,
+            "host fault"
+        );
     }
 
     /// The source holds a lower sequence with a later time: it was restored.
@@ -171,5 +211,9 @@ impl Handler {
 }
 
 fn stamp(key: &str) -> Stamp<'_> {
-    Stamp { key, commit_id: clock::commit_id(), now_ms: clock::now_ms() }
+    Stamp {
+        key,
+        commit_id: clock::commit_id(),
+        now_ms: clock::now_ms(),
+    }
 }

@@ -30,7 +30,11 @@ pub struct Readiness {
 impl Readiness {
     pub fn new() -> Arc<Self> {
         let (broker, _) = watch::channel(None);
-        Arc::new(Self { bound: AtomicBool::new(false), draining: AtomicBool::new(false), broker })
+        Arc::new(Self {
+            bound: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            broker,
+        })
     }
 
     /// The broker's connection, as soon as there is one.
@@ -47,10 +51,19 @@ impl Readiness {
     }
 
     fn report(&self) -> Report {
-        let broker = self.broker.borrow().as_ref().is_some_and(|status| status.borrow().link == Link::Connected);
+        let broker = self
+            .broker
+            .borrow()
+            .as_ref()
+            .is_some_and(|status| status.borrow().link == Link::Connected);
         let handlers = self.bound.load(Ordering::Relaxed);
         let draining = self.draining.load(Ordering::Relaxed);
-        Report { ready: broker && handlers && !draining, broker, handlers, draining }
+        Report {
+            ready: broker && handlers && !draining,
+            broker,
+            handlers,
+            draining,
+        }
     }
 }
 
@@ -88,7 +101,9 @@ pub async fn serve(
         .route("/ready", get(ready))
         .route("/metrics", get(exposition))
         .with_state(Rooms { readiness, metrics });
-    axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await
+    axum::serve(listener, app)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
 }
 
 #[derive(Clone)]
@@ -99,11 +114,19 @@ struct Rooms {
 
 async fn ready(State(rooms): State<Rooms>) -> Response {
     let report = rooms.readiness.report();
-    let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if report.ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, axum::Json(report)).into_response()
 }
 
 async fn exposition(State(rooms): State<Rooms>) -> Response {
     let content_type = wharf_telemetry::metrics::CONTENT_TYPE;
-    ([(header::CONTENT_TYPE, content_type)], rooms.metrics.encode()).into_response()
+    (
+        [(header::CONTENT_TYPE, content_type)],
+        rooms.metrics.encode(),
+    )
+        .into_response()
 }

@@ -28,12 +28,20 @@ const BLOCKED_PAUSE_MS: u64 = 5_000;
 ///
 /// # Errors
 /// [`Stopped`] when the lane is cut off; the record still holds the outbox.
-pub async fn publish(owner: &Owner, entity: &Entity, outbox: &Outbox, gauge: &Gauge) -> Result<(), Stopped> {
+pub async fn publish(
+    owner: &Owner,
+    entity: &Entity,
+    outbox: &Outbox,
+    gauge: &Gauge,
+) -> Result<(), Stopped> {
     let started = Instant::now();
     for emission in &outbox.emissions {
         publish_one(owner, entity, outbox, emission, gauge).await?;
     }
-    owner.handler.metrics.published(outbox.emissions.len() as u64, started.elapsed());
+    owner
+        .handler
+        .metrics
+        .published(outbox.emissions.len() as u64, started.elapsed());
     Ok(())
 }
 
@@ -75,9 +83,16 @@ enum Stored {
 /// Clocks of two leaders may differ by this much.
 const CLOCKS_APART_MS: u64 = 10_000;
 
-async fn already_stored(owner: &Owner, outbox: &Outbox, emission: &Emission) -> Result<Stored, HostFault> {
+async fn already_stored(
+    owner: &Owner,
+    outbox: &Outbox,
+    emission: &Emission,
+) -> Result<Stored, HostFault> {
     let Some(destination) = owner.handler.destinations.get(&emission.event_type) else {
-        let reason = format!("the manifest no longer lists `{}` under `[emits]`", emission.event_type);
+        let reason = format!(
+            "the manifest no longer lists `{}` under `[emits]`",
+            emission.event_type
+        );
         return Ok(Stored::Unsure { reason });
     };
     let age_ms = clock::now_ms().saturating_sub(outbox.committed_ms);
@@ -89,7 +104,10 @@ async fn already_stored(owner: &Owner, outbox: &Outbox, emission: &Emission) -> 
         stream: &destination.stream,
         subject: &emission.subject,
         ids: &ids,
-        since_ns: outbox.committed_ms.saturating_sub(CLOCKS_APART_MS).saturating_mul(1_000_000),
+        since_ns: outbox
+            .committed_ms
+            .saturating_sub(CLOCKS_APART_MS)
+            .saturating_mul(1_000_000),
         committed_ns: outbox.committed_ms.saturating_mul(1_000_000),
         scan_max: lookup::SCAN_MAX,
     };
@@ -97,7 +115,9 @@ async fn already_stored(owner: &Owner, outbox: &Outbox, emission: &Emission) -> 
     match answer.map_err(|e| HostFault::broker(e.to_string()))? {
         lookup::Answer::Stored(found) if found.contains(&emission.id) => Ok(Stored::Yes),
         lookup::Answer::Stored(_) => Ok(Stored::No),
-        lookup::Answer::Unsure(doubt) => Ok(Stored::Unsure { reason: doubt.reason().to_owned() }),
+        lookup::Answer::Unsure(doubt) => Ok(Stored::Unsure {
+            reason: doubt.reason().to_owned(),
+        }),
     }
 }
 
@@ -120,9 +140,23 @@ async fn publish_one(
             }
             Err(error) if is_for_good(&error) => {
                 blocked = true;
-                block(owner, entity, gauge, "emission-refused", &format!("{subject}: {error}")).await?;
+                block(
+                    owner,
+                    entity,
+                    gauge,
+                    "emission-refused",
+                    &format!("{subject}: {error}"),
+                )
+                .await?;
             }
-            Err(error) => owner.pause_after(&HostFault::broker(format!("publish to {subject}: {error}")), PAUSE_MS).await?,
+            Err(error) => {
+                owner
+                    .pause_after(
+                        &HostFault::broker(format!("publish to {subject}: {error}")),
+                        PAUSE_MS,
+                    )
+                    .await?
+            }
         }
     }
 }
@@ -130,15 +164,26 @@ async fn publish_one(
 async fn send(owner: &Owner, outgoing: Outgoing) -> Result<(), PublishError> {
     // The check before the commit refuses what cannot be encoded; a record of
     // another version may still hold it.
-    let refused = |error: EncodeError| PublishError::Other { code: 0, text: error.to_string() };
+    let refused = |error: EncodeError| PublishError::Other {
+        code: 0,
+        text: error.to_string(),
+    };
     let message = codec::encode(outgoing).map_err(refused)?;
-    owner.handler.publisher.publish(message.subject, Some(message.headers), message.payload).await.map(|_| ())
+    owner
+        .handler
+        .publisher
+        .publish(message.subject, Some(message.headers), message.payload)
+        .await
+        .map(|_| ())
 }
 
 /// Whether trying again cannot help until a person changes something.
 fn is_for_good(error: &PublishError) -> bool {
     match error {
-        PublishError::TooLarge | PublishError::Denied | PublishError::BadSubject | PublishError::Other { .. } => true,
+        PublishError::TooLarge
+        | PublishError::Denied
+        | PublishError::BadSubject
+        | PublishError::Other { .. } => true,
         PublishError::Unanswered
         | PublishError::NoStream
         | PublishError::Busy { .. }
@@ -151,16 +196,26 @@ fn is_for_good(error: &PublishError) -> bool {
 
 /// Marks the entity in its record, where `wharf entity show` finds it, and
 /// waits. Later events of the key stay behind it.
-async fn block(owner: &Owner, entity: &Entity, gauge: &Gauge, code: &str, message: &str) -> Result<(), Stopped> {
+async fn block(
+    owner: &Owner,
+    entity: &Entity,
+    gauge: &Gauge,
+    code: &str,
+    message: &str,
+) -> Result<(), Stopped> {
     let (known, _) = entity.load(owner).await?;
     if let Some(record) = known.record()
         && record.status() != wharf_core::record::Status::OutboxBlocked
     {
-        let next = owner.handler.stamp(entity, |stamp| commit::outbox_blocked(record, stamp, code, message));
+        let next = owner.handler.stamp(entity, |stamp| {
+            commit::outbox_blocked(record, stamp, code, message)
+        });
         entity.write(owner, &known, next).await?;
     }
     gauge.set(UnsettledState::OutboxBlocked);
-    owner.pause_after(&HostFault::broker(message.to_owned()), BLOCKED_PAUSE_MS).await?;
+    owner
+        .pause_after(&HostFault::broker(message.to_owned()), BLOCKED_PAUSE_MS)
+        .await?;
     gauge.set(UnsettledState::Held);
     Ok(())
 }
@@ -168,7 +223,9 @@ async fn block(owner: &Owner, entity: &Entity, gauge: &Gauge, code: &str, messag
 async fn unblock(owner: &Owner, entity: &Entity) -> Result<(), Stopped> {
     let (known, _) = entity.load(owner).await?;
     if let Some(record) = known.record() {
-        let next = owner.handler.stamp(entity, |stamp| commit::outbox_freed(record, stamp));
+        let next = owner
+            .handler
+            .stamp(entity, |stamp| commit::outbox_freed(record, stamp));
         if let Write::Lost = entity.write(owner, &known, next).await? {
             entity.distrust().await;
         }
@@ -185,7 +242,11 @@ fn outgoing(owner: &Owner, outbox: &Outbox, emission: &Emission) -> Outgoing {
         source: owner.handler.lineage.as_str().to_owned(),
         time_ms: outbox.committed_ms,
         content_type: emission.content_type.clone(),
-        attributes: emission.attributes.iter().map(|a| (a.name.clone(), a.value.clone())).collect(),
+        attributes: emission
+            .attributes
+            .iter()
+            .map(|a| (a.name.clone(), a.value.clone()))
+            .collect(),
         correlation_id: Some(flow.correlation_id),
         causation_id: Some(flow.causation_id),
         hops: flow.hops,

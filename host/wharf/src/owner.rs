@@ -49,7 +49,9 @@ impl Owner {
         if self.leave.is_cancelled() {
             return Err(Stopped);
         }
-        let Some(lease) = &self.lease else { return Ok(()) };
+        let Some(lease) = &self.lease else {
+            return Ok(());
+        };
         tokio::select! {
             () = lease.held() => Ok(()),
             () = self.leave.cancelled() => Err(Stopped),
@@ -60,7 +62,12 @@ impl Owner {
     ///
     /// # Errors
     /// [`Stopped`] when the lane has to end first.
-    pub async fn hold(&self, work: &Work, block: Block, reason: HoldReason) -> Result<Block, Stopped> {
+    pub async fn hold(
+        &self,
+        work: &Work,
+        block: Block,
+        reason: HoldReason,
+    ) -> Result<Block, Stopped> {
         work.gauge.set(reason.into());
         let wait_ms = block.next_due_ms.saturating_sub(clock::now_ms());
         self.sleep(wait_ms, &self.leave).await?;

@@ -13,8 +13,8 @@ use wharf_core::event::Undecodable;
 use wharf_core::judge::Death;
 use wharf_core::outcome::HostFault;
 use wharf_core::record::{Block, Status};
-use wharf_telemetry::metrics::UnsettledState;
 use wharf_jetstream::parking::{self, EntryPosition, ParkResult};
+use wharf_telemetry::metrics::UnsettledState;
 
 use crate::clock;
 use crate::entity::{Entity, Known, Write};
@@ -73,11 +73,31 @@ pub async fn dead(
 pub async fn rewrite(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlement, Stopped> {
     let known = finish::load(owner, entity).await?;
     let (code, message) = cause(&known, work);
-    let settlement = if code == QUEUED { Settlement::Queued } else { Settlement::Dead };
-    if let Ok(parking::Entry::Whole(_)) = owner.handler.parking.read(&entity.token, &position(work)).await {
+    let settlement = if code == QUEUED {
+        Settlement::Queued
+    } else {
+        Settlement::Dead
+    };
+    if let Ok(parking::Entry::Whole(_)) = owner
+        .handler
+        .parking
+        .read(&entity.token, &position(work))
+        .await
+    {
         return Ok(settlement);
     }
-    write(owner, entity, work, &known, Entry { code, message, ..describe(owner, work) }).await?;
+    write(
+        owner,
+        entity,
+        work,
+        &known,
+        Entry {
+            code,
+            message,
+            ..describe(owner, work)
+        },
+    )
+    .await?;
     Ok(settlement)
 }
 
@@ -95,19 +115,29 @@ pub async fn queue(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settle
 ///
 /// # Errors
 /// [`Stopped`] when the lane is cut off.
-pub async fn queue_all(owner: &Owner, entity: &Entity, works: &[Work]) -> Result<Vec<Settlement>, Stopped> {
+pub async fn queue_all(
+    owner: &Owner,
+    entity: &Entity,
+    works: &[Work],
+) -> Result<Vec<Settlement>, Stopped> {
     loop {
         let known = finish::load(owner, entity).await?;
-        let admissions: Vec<Admission> = works.iter().map(|w| admit(known.record(), &w.facts())).collect();
+        let admissions: Vec<Admission> = works
+            .iter()
+            .map(|w| admit(known.record(), &w.facts()))
+            .collect();
         let sequences = || {
-            let waiting = works.iter().zip(&admissions).filter(|(_, admission)| waits(admission));
+            let waiting = works
+                .iter()
+                .zip(&admissions)
+                .filter(|(_, admission)| waits(admission));
             waiting.map(|(work, _)| work.event.position.sequence)
         };
         let known = match (sequences().min(), sequences().max()) {
             (Some(first), Some(last)) => {
-                let next = owner
-                    .handler
-                    .stamp(entity, |stamp| commit::queued(known.record(), stamp, first, last));
+                let next = owner.handler.stamp(entity, |stamp| {
+                    commit::queued(known.record(), stamp, first, last)
+                });
                 match entity.write(owner, &known, next).await? {
                     Write::Written(known) => known,
                     Write::Lost => continue,
@@ -143,7 +173,10 @@ async fn queue_entry(
         Admission::Duplicate(_) => Ok(Settlement::Duplicate),
         Admission::Rewrite | Admission::RewriteDead => rewrite(owner, entity, work).await,
         Admission::Run | Admission::RunRestored | Admission::Conflict | Admission::Queue => {
-            let entry = Entry { code: QUEUED.into(), ..describe(owner, work) };
+            let entry = Entry {
+                code: QUEUED.into(),
+                ..describe(owner, work)
+            };
             write(owner, entity, work, known, entry).await?;
             owner.handler.metrics.add_stored(UnsettledState::Queued, 1);
             Ok(Settlement::Queued)
@@ -156,7 +189,12 @@ async fn queue_entry(
 ///
 /// # Errors
 /// [`Stopped`] when the lane is cut off.
-pub async fn stray(owner: &Owner, entity: &Entity, work: &Work, why: &Undecodable) -> Result<Settlement, Stopped> {
+pub async fn stray(
+    owner: &Owner,
+    entity: &Entity,
+    work: &Work,
+    why: &Undecodable,
+) -> Result<Settlement, Stopped> {
     let known = finish::load(owner, entity).await?;
     match known.record() {
         Some(_) => rewrite(owner, entity, work).await,
@@ -168,14 +206,31 @@ pub async fn stray(owner: &Owner, entity: &Entity, work: &Work, why: &Undecodabl
 ///
 /// # Errors
 /// [`Stopped`] when the lane is cut off.
-pub async fn undecodable(owner: &Owner, entity: &Entity, work: &Work, why: &Undecodable) -> Result<Settlement, Stopped> {
-    let block = Block { code: why.code().into(), message: why.to_string(), ..Block::default() };
+pub async fn undecodable(
+    owner: &Owner,
+    entity: &Entity,
+    work: &Work,
+    why: &Undecodable,
+) -> Result<Settlement, Stopped> {
+    let block = Block {
+        code: why.code().into(),
+        message: why.to_string(),
+        ..Block::default()
+    };
     let (backtrace, stderr_tail) = (String::new(), String::new());
-    let death = Death { code: why.code().into(), message: why.to_string(), block, backtrace, stderr_tail };
+    let death = Death {
+        code: why.code().into(),
+        message: why.to_string(),
+        block,
+        backtrace,
+        stderr_tail,
+    };
     let on_dead = owner.handler.manifest.on_dead;
     loop {
         let known = finish::load(owner, entity).await?;
-        let next = owner.handler.change(entity, work, |change| commit::dead(known.record(), change, on_dead, &death));
+        let next = owner.handler.change(entity, work, |change| {
+            commit::dead(known.record(), change, on_dead, &death)
+        });
         if let Write::Written(known) = entity.write(owner, &known, next).await? {
             return dead(owner, entity, work, &known, &death).await;
         }
@@ -187,29 +242,55 @@ pub async fn undecodable(owner: &Owner, entity: &Entity, work: &Work, why: &Unde
 ///
 /// # Errors
 /// [`Stopped`] when the lane is cut off.
-pub async fn remove_resolved(owner: &Owner, entity: &Entity, work: &Work, known: &Known) -> Result<(), Stopped> {
+pub async fn remove_resolved(
+    owner: &Owner,
+    entity: &Entity,
+    work: &Work,
+    known: &Known,
+) -> Result<(), Stopped> {
     let sequence = work.event.position.sequence;
-    if known.record().is_some_and(|record| record.dead.iter().any(|dead| dead.sequence == sequence)) {
+    if known
+        .record()
+        .is_some_and(|record| record.dead.iter().any(|dead| dead.sequence == sequence))
+    {
         return Ok(());
     }
     loop {
-        match owner.handler.parking.delete(&entity.token, &position(work)).await {
+        match owner
+            .handler
+            .parking
+            .delete(&entity.token, &position(work))
+            .await
+        {
             Ok(true) => {
                 owner.handler.metrics.add_stored(UnsettledState::Queued, -1);
                 return Ok(());
             }
             Ok(false) => return Ok(()),
-            Err(error) => owner.pause_after(&HostFault::broker(error.to_string()), PAUSE_MS).await?,
+            Err(error) => {
+                owner
+                    .pause_after(&HostFault::broker(error.to_string()), PAUSE_MS)
+                    .await?
+            }
         }
     }
 }
 
-async fn write(owner: &Owner, entity: &Entity, work: &Work, known: &Known, entry: Entry) -> Result<(), Stopped> {
+async fn write(
+    owner: &Owner,
+    entity: &Entity,
+    work: &Work,
+    known: &Known,
+    entry: Entry,
+) -> Result<(), Stopped> {
     let bytes = bytes::Bytes::from(entry::encode(&entry));
     let mut revision = known.revision;
     loop {
         let parking = &owner.handler.parking;
-        match parking.write(&entity.token, &position(work), &bytes, revision).await {
+        match parking
+            .write(&entity.token, &position(work), &bytes, revision)
+            .await
+        {
             ParkResult::Parked => return Ok(()),
             ParkResult::Superseded => {
                 // The record moved on: the entry is owed only while it says so.
@@ -220,28 +301,41 @@ async fn write(owner: &Owner, entity: &Entity, work: &Work, known: &Known, entry
                 }
                 revision = known.revision;
             }
-            other => owner.pause_after(&HostFault::broker(format!("park: {other:?}")), PAUSE_MS).await?,
+            other => {
+                owner
+                    .pause_after(&HostFault::broker(format!("park: {other:?}")), PAUSE_MS)
+                    .await?
+            }
         }
     }
 }
 
 fn still_owed(known: &Known, work: &Work) -> bool {
-    let Some(record) = known.record() else { return false };
+    let Some(record) = known.record() else {
+        return false;
+    };
     let sequence = work.event.position.sequence;
     let listed = record.dead.iter().any(|dead| match &work.place {
         Place::Timer { id } => dead.timer_id == *id,
         Place::Log { .. } | Place::Queue { .. } | Place::Shared => dead.sequence == sequence,
     });
-    let blocks = record.block.as_ref().is_some_and(|block| match &work.place {
-        Place::Timer { id } => block.head_timer == *id,
-        Place::Log { .. } | Place::Queue { .. } | Place::Shared => (block.head..=block.tail).contains(&sequence),
-    });
+    let blocks = record
+        .block
+        .as_ref()
+        .is_some_and(|block| match &work.place {
+            Place::Timer { id } => block.head_timer == *id,
+            Place::Log { .. } | Place::Queue { .. } | Place::Shared => {
+                (block.head..=block.tail).contains(&sequence)
+            }
+        });
     listed || blocks
 }
 
 /// What the record says about an event that is dead or queued.
 fn cause(known: &Known, work: &Work) -> (String, String) {
-    let Some(record) = known.record() else { return (QUEUED.into(), String::new()) };
+    let Some(record) = known.record() else {
+        return (QUEUED.into(), String::new());
+    };
     let sequence = work.event.position.sequence;
     if let Some(dead) = record.dead.iter().find(|dead| dead.sequence == sequence) {
         return (dead.code.clone(), String::new());
@@ -257,7 +351,9 @@ fn cause(known: &Known, work: &Work) -> (String, String) {
 fn position(work: &Work) -> EntryPosition {
     match &work.place {
         Place::Timer { id } => EntryPosition::Timer(wharf_core::ids::entity_token(id)),
-        Place::Log { .. } | Place::Queue { .. } | Place::Shared => EntryPosition::Stream(work.event.position.sequence),
+        Place::Log { .. } | Place::Queue { .. } | Place::Shared => {
+            EntryPosition::Stream(work.event.position.sequence)
+        }
     }
 }
 
@@ -266,10 +362,18 @@ fn describe(owner: &Owner, work: &Work) -> Entry {
     let source = &owner.handler.source;
     let (timer_id, subject, header_block, data) = match (&work.place, &work.delivery) {
         (Place::Timer { id }, _) => (id.clone(), String::new(), Bytes::new(), event.data.clone()),
-        (_, Some(delivery)) => {
-            (String::new(), delivery.subject.clone(), delivery.headers.block(), delivery.payload.clone())
-        }
-        (_, None) => (String::new(), event.subject.clone(), Bytes::new(), event.data.clone()),
+        (_, Some(delivery)) => (
+            String::new(),
+            delivery.subject.clone(),
+            delivery.headers.block(),
+            delivery.payload.clone(),
+        ),
+        (_, None) => (
+            String::new(),
+            event.subject.clone(),
+            Bytes::new(),
+            event.data.clone(),
+        ),
     };
     Entry {
         key: work.key.clone(),
@@ -280,7 +384,12 @@ fn describe(owner: &Owner, work: &Work) -> Entry {
         subject,
         header_block,
         data,
-        trace_id: event.traceparent.as_deref().and_then(trace_id).unwrap_or_default().to_owned(),
+        trace_id: event
+            .traceparent
+            .as_deref()
+            .and_then(trace_id)
+            .unwrap_or_default()
+            .to_owned(),
         parked_ms: clock::now_ms(),
         event_id: event.id.clone(),
         event_type: event.event_type.clone(),

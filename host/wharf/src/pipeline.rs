@@ -34,11 +34,16 @@ use crate::{finish, park};
 /// is found in the record again.
 pub async fn process(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlement, Stopped> {
     loop {
-        match AssertUnwindSafe(straight(owner, entity, work)).catch_unwind().await {
+        match AssertUnwindSafe(straight(owner, entity, work))
+            .catch_unwind()
+            .await
+        {
             Ok(ended) => return ended,
             Err(panic) => {
                 entity.distrust().await;
-                owner.pause_before(&HostFault::panic(panic.as_ref()), PANIC_PAUSE_MS).await?;
+                owner
+                    .pause_before(&HostFault::panic(panic.as_ref()), PANIC_PAUSE_MS)
+                    .await?;
             }
         }
     }
@@ -57,7 +62,9 @@ async fn straight(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlem
             Admission::RunRestored => owner.handler.alarm_restored(work),
             Admission::Duplicate(why) => return finish::duplicate(owner, entity, work, why).await,
             Admission::Queue => return park::queue(owner, entity, work).await,
-            Admission::Rewrite | Admission::RewriteDead => return park::rewrite(owner, entity, work).await,
+            Admission::Rewrite | Admission::RewriteDead => {
+                return park::rewrite(owner, entity, work).await;
+            }
             Admission::Conflict => tried = Some(Trial::conflict(&known)),
         }
         let trial = match tried.take() {
@@ -66,15 +73,25 @@ async fn straight(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlem
         };
         match decide(owner, entity, work, &known, waiting.as_ref(), &trial) {
             Decision::Commit(next) => match entity.write(owner, &known, next).await? {
-                Write::Written(now) => return finish::committed(owner, entity, work, &known, &now).await,
+                Write::Written(now) => {
+                    return finish::committed(owner, entity, work, &known, &now).await;
+                }
                 Write::Lost => tried = Some(trial),
             },
-            Decision::EmitOnly(outbox) => return finish::emit_only(owner, entity, work, outbox).await,
+            Decision::EmitOnly(outbox) => {
+                return finish::emit_only(owner, entity, work, outbox).await;
+            }
             Decision::Dead(next, death) => match entity.write(owner, &known, next).await? {
-                Write::Written(known) => return park::dead(owner, entity, work, &known, &death).await,
+                Write::Written(known) => {
+                    return park::dead(owner, entity, work, &known, &death).await;
+                }
                 Write::Lost => tried = Some(trial),
             },
-            Decision::Hold { next, block, reason } => match record_hold(owner, entity, &known, next).await? {
+            Decision::Hold {
+                next,
+                block,
+                reason,
+            } => match record_hold(owner, entity, &known, next).await? {
                 Write::Written(_) => waiting = Some(owner.hold(work, block, reason).await?),
                 Write::Lost => tried = Some(trial),
             },

@@ -24,6 +24,9 @@ use crate::http::{self, Readiness};
 use crate::ordered::{self, Settings};
 use crate::unordered;
 
+/// The value that a deployment gives to a handler's key, if it gives one.
+pub type Lookup = Arc<dyn Fn(&str, &str) -> Option<String> + Send + Sync>;
+
 /// Everything a host is told.
 pub struct HostOptions {
     pub place: Place,
@@ -32,7 +35,7 @@ pub struct HostOptions {
     pub needs: BTreeMap<String, wharf_engine::Place>,
     pub bundles: Vec<Bundle>,
     /// Values for keys that manifests declare under `config` and `secrets`.
-    pub lookup: Arc<dyn Fn(&str, &str) -> Option<String> + Send + Sync>,
+    pub lookup: Lookup,
     /// Where compiled components are kept.
     pub cache_dir: Option<PathBuf>,
     pub logs: Logs,
@@ -43,13 +46,27 @@ pub struct HostOptions {
 /// # Errors
 /// What keeps it from starting; after that it goes on whatever the broker does.
 pub async fn host(options: HostOptions) -> anyhow::Result<()> {
-    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), &options.logs.dropped()));
+    let metrics = Arc::new(Metrics::new(
+        env!("CARGO_PKG_VERSION"),
+        &options.logs.dropped(),
+    ));
     let readiness = Readiness::new();
     let drain = Drain::default();
     let listen = options.place.host.listen;
-    let listener = http::bind(listen).await.map_err(|e| assemble::port_in_use(listen, &e))?;
-    let served = tokio::spawn(http::serve(listener, readiness.clone(), metrics.clone(), drain.cut.clone()));
-    tokio::spawn(watch_signals(drain.clone(), readiness.clone(), options.place.host.drain));
+    let listener = http::bind(listen)
+        .await
+        .map_err(|e| assemble::port_in_use(listen, &e))?;
+    let served = tokio::spawn(http::serve(
+        listener,
+        readiness.clone(),
+        metrics.clone(),
+        drain.cut.clone(),
+    ));
+    tokio::spawn(watch_signals(
+        drain.clone(),
+        readiness.clone(),
+        options.place.host.drain,
+    ));
 
     let runtime = runtime(&options)?;
     let outbound = Arc::new(Outbound::new(options.needs.clone())?);
@@ -64,13 +81,19 @@ pub async fn host(options: HostOptions) -> anyhow::Result<()> {
     }
     tracing::info!("drained");
     drain.cut.cancel();
-    served.await.context("the HTTP server ended")?.context("the HTTP server failed")?;
+    served
+        .await
+        .context("the HTTP server ended")?
+        .context("the HTTP server failed")?;
     options.logs.flush(wharf_telemetry::logs::FLUSH_MAX);
     Ok(())
 }
 
 fn runtime(options: &HostOptions) -> anyhow::Result<Arc<Runtime>> {
-    let config = RuntimeConfig { cache_dir: options.cache_dir.clone(), ..RuntimeConfig::default() };
+    let config = RuntimeConfig {
+        cache_dir: options.cache_dir.clone(),
+        ..RuntimeConfig::default()
+    };
     let runtime = Runtime::new(config)?;
     tracing::debug!(allocator = ?runtime.allocator(), "engine ready");
     Ok(Arc::new(runtime))
@@ -86,7 +109,7 @@ async fn start(
 ) -> anyhow::Result<Vec<Arc<Handler>>> {
     let components = assemble::load(options, runtime, outbound).await?;
     let broker = Broker::connect_waiting(options.connection.clone(), |error, pause| {
-        tracing::warn!(%error, retry_ms = pause.as_millis() as u64, "waiting for the broker");
+        tracing::warn!(%error, retry_ms = wharf_core::backoff::millis(pause), "waiting for the broker");
     })
     .await?;
     readiness.connected(broker.control().status());
@@ -118,7 +141,7 @@ async fn work(options: &HostOptions, handlers: Vec<Arc<Handler>>, drain: &Drain)
 fn settings(place: &Place) -> Settings {
     let host = &place.host;
     Settings {
-        host: format!("{}-{:08x}", hostname(), crate::clock::random() as u32),
+        host: format!("{}-{:016x}", hostname(), crate::clock::random()),
         lease: host.lease,
         bounds: Bounds {
             held_max: host.max_held as usize,
@@ -132,13 +155,18 @@ fn settings(place: &Place) -> Settings {
 
 /// The pod's name in Kubernetes; names a process in checkpoints and logs.
 fn hostname() -> String {
-    let name = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
+    let name = std::env::var("HOSTNAME")
+        .ok()
+        .filter(|name| !name.is_empty());
     name.unwrap_or_else(|| "host".to_owned())
 }
 
 /// The first SIGTERM or SIGINT drains; the second, or the deadline, cuts.
 async fn watch_signals(drain: Drain, readiness: Arc<Readiness>, within: Duration) {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         tracing::error!("signals cannot be received; only SIGKILL will end this host");
         return;
     };

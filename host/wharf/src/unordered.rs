@@ -40,7 +40,9 @@ pub async fn run(handler: Arc<Handler>, bounds: Bounds, drain: Drain) {
         lease: None,
         watermark: AtomicU64::new(0),
     });
-    let Some(consumer) = bind(&owner).await else { return };
+    let Some(consumer) = bind(&owner).await else {
+        return;
+    };
     let floor = tokio::spawn(floor::keep(owner.clone()));
     Share::new(owner, consumer, bounds).run().await;
     // It ends with the same signal; what it was writing is written again.
@@ -109,7 +111,8 @@ impl Share {
     fn grant(&mut self) {
         let more = self.room.available_permits().saturating_sub(self.asked);
         if more > 0 {
-            self.consumer.grant(more as u64, more as u64 * self.bytes_each);
+            self.consumer
+                .grant(more as u64, more as u64 * self.bytes_each);
             self.asked += more;
         }
     }
@@ -118,7 +121,9 @@ impl Share {
         let handler = self.owner.handler.clone();
         match event {
             Event::Delivery(delivery) => self.begin(delivery),
-            Event::Resumed { reason } => tracing::info!(handler = handler.name(), %reason, "pulling began again"),
+            Event::Resumed { reason } => {
+                tracing::info!(handler = handler.name(), %reason, "pulling began again")
+            }
             Event::Unavailable { error } => handler.report(&HostFault::broker(error.to_string())),
             Event::Gone => handler.report(&HostFault::broker(format!(
                 "the consumer `{}` of stream `{}` is gone; `wharf provision` makes it again",
@@ -133,7 +138,8 @@ impl Share {
         self.owner.handler.metrics.set_lag(delivery.pending);
         match self.room.clone().try_acquire_owned() {
             Ok(permit) => {
-                self.tasks.spawn(one(self.owner.clone(), delivery, Some(permit)));
+                self.tasks
+                    .spawn(one(self.owner.clone(), delivery, Some(permit)));
             }
             // Cannot be: as much is asked for as there is room. It is worked on
             // all the same.
@@ -147,19 +153,28 @@ impl Share {
     /// not begin. Giving back earlier brings it straight back (interleaving 16).
     async fn end(mut self) {
         let late = self.consumer.lapsed().await;
-        let mut unbegun: Vec<AckToken> = late.into_iter().filter_map(|delivery| delivery.token).collect();
+        let mut unbegun: Vec<AckToken> = late
+            .into_iter()
+            .filter_map(|delivery| delivery.token)
+            .collect();
         while let Some(ended) = self.tasks.join_next().await {
             unbegun.extend(ended.ok().flatten());
         }
         if let Err(error) = self.consumer.release(unbegun).await {
-            self.owner.handler.report(&HostFault::broker(error.to_string()));
+            self.owner
+                .handler
+                .report(&HostFault::broker(error.to_string()));
         }
     }
 }
 
 /// One delivery, kept alive until it is settled. Gives the token back when it
 /// was not.
-async fn one(owner: Arc<Owner>, delivery: Delivery, _room: Option<OwnedSemaphorePermit>) -> Option<AckToken> {
+async fn one(
+    owner: Arc<Owner>,
+    delivery: Delivery,
+    _room: Option<OwnedSemaphorePermit>,
+) -> Option<AckToken> {
     let token = delivery.token.clone()?;
     // The broker may have handed it to another host before: what that one did
     // is in the record, or was never begun.
@@ -189,11 +204,15 @@ async fn settle(owner: &Owner, unpacked: Unpacked) -> Result<(), Stopped> {
         Unpacked::Ignored(work) => (work, Settlement::Ignored),
         Unpacked::Stray(work, why) => {
             let token = stray_token(&owner.handler, work.event.position);
-            let settlement = park::stray(owner, &Entity::with_token("", token), &work, &why).await?;
+            let settlement =
+                park::stray(owner, &Entity::with_token("", token), &work, &why).await?;
             (work, settlement)
         }
     };
-    owner.handler.metrics.event(settlement.outcome(), work.received.elapsed());
+    owner
+        .handler
+        .metrics
+        .event(settlement.outcome(), work.received.elapsed());
     Ok(())
 }
 

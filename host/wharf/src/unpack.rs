@@ -48,9 +48,18 @@ pub fn unpack(handler: &Handler, delivery: Delivery, place: Place, first_seen: b
 /// have changed since it was queued: an event that it no longer knows is a
 /// stray of a known key.
 pub fn queued(handler: &Handler, entry: &Entry) -> Unpacked {
-    let origin = Origin { stream: entry.stream.clone(), created_ns: entry.created_ns };
-    let place = Place::Queue { stream: entry.stream.clone(), created_ns: entry.created_ns };
-    let position = Position { sequence: entry.sequence, stored_ns: entry.stored_ns };
+    let origin = Origin {
+        stream: entry.stream.clone(),
+        created_ns: entry.created_ns,
+    };
+    let place = Place::Queue {
+        stream: entry.stream.clone(),
+        created_ns: entry.created_ns,
+    };
+    let position = Position {
+        sequence: entry.sequence,
+        stored_ns: entry.stored_ns,
+    };
     let delivery = Delivery {
         origin: Arc::new(origin),
         position,
@@ -61,7 +70,10 @@ pub fn queued(handler: &Handler, entry: &Entry) -> Unpacked {
         pending: 0,
         token: None,
     };
-    let keyed = |work: Work| Work { key: entry.key.clone(), ..work };
+    let keyed = |work: Work| Work {
+        key: entry.key.clone(),
+        ..work
+    };
     match unpack(handler, delivery, place, false) {
         Unpacked::Work(work) => Unpacked::Work(keyed(work)),
         Unpacked::Ignored(work) => Unpacked::Ignored(keyed(work)),
@@ -72,14 +84,20 @@ pub fn queued(handler: &Handler, entry: &Entry) -> Unpacked {
 /// The token under which a stray is filed.
 pub fn stray_token(handler: &Handler, at: Position) -> String {
     let source = &handler.source;
-    ids::entity_token(&format!("\0stray/{}/{}/{}", source.stream, source.created_ns, at.sequence))
+    ids::entity_token(&format!(
+        "\0stray/{}/{}/{}",
+        source.stream, source.created_ns, at.sequence
+    ))
 }
 
 /// What can be said of bytes that are no event.
 fn anonymous(delivery: &Delivery) -> Event {
     let (origin, position) = (&delivery.origin, delivery.position);
     Event {
-        id: format!("{}/{}/{}", origin.stream, origin.created_ns, position.sequence),
+        id: format!(
+            "{}/{}/{}",
+            origin.stream, origin.created_ns, position.sequence
+        ),
         source: String::new(),
         event_type: String::new(),
         subject: delivery.subject.clone(),

@@ -83,7 +83,11 @@ impl Work {
     pub fn facts(&self) -> Facts<'_> {
         Facts {
             event: event_hash(&self.event.source, &self.event.id),
-            content: content_hash(&self.event.event_type, &self.event.subject, &self.event.data),
+            content: content_hash(
+                &self.event.event_type,
+                &self.event.subject,
+                &self.event.data,
+            ),
             origin: self.origin(),
         }
     }
@@ -91,8 +95,16 @@ impl Work {
     fn origin(&self) -> Origin<'_> {
         let at = self.event.position;
         match &self.place {
-            Place::Log { stream, created_ns } => Origin::Log { at, stream, created_ns: *created_ns },
-            Place::Queue { stream, created_ns } => Origin::Queue { at, stream, created_ns: *created_ns },
+            Place::Log { stream, created_ns } => Origin::Log {
+                at,
+                stream,
+                created_ns: *created_ns,
+            },
+            Place::Queue { stream, created_ns } => Origin::Queue {
+                at,
+                stream,
+                created_ns: *created_ns,
+            },
             Place::Shared => Origin::Shared { at },
             Place::Timer { id } => Origin::Timer { id },
         }
@@ -102,7 +114,10 @@ impl Work {
     pub fn flow(&self) -> Flow {
         let event = &self.event;
         Flow {
-            correlation_id: event.correlation_id.clone().unwrap_or_else(|| event.id.clone()),
+            correlation_id: event
+                .correlation_id
+                .clone()
+                .unwrap_or_else(|| event.id.clone()),
             causation_id: event.id.clone(),
             hops: event.hops + 1,
             traceparent: event.traceparent.clone(),

@@ -4,12 +4,26 @@ use crate::record::{Block, Cursor, DeadEntry, SeenId};
 const STREAM: &str = "SHOP";
 
 fn log(sequence: u64, stored_ns: u64) -> Facts<'static> {
-    let at = Position { sequence, stored_ns };
-    facts(sequence, Origin::Log { at, stream: STREAM, created_ns: 1 })
+    let at = Position {
+        sequence,
+        stored_ns,
+    };
+    facts(
+        sequence,
+        Origin::Log {
+            at,
+            stream: STREAM,
+            created_ns: 1,
+        },
+    )
 }
 
 fn facts(n: u64, origin: Origin<'static>) -> Facts<'static> {
-    Facts { event: hash(n), content: [1; 8], origin }
+    Facts {
+        event: hash(n),
+        content: [1; 8],
+        origin,
+    }
 }
 
 fn hash(n: u64) -> EventHash {
@@ -21,14 +35,32 @@ fn hash(n: u64) -> EventHash {
 /// Cursor at sequence 10, time 100; event 10 remembered.
 fn record() -> Record {
     let mut record = Record::new("k");
-    record.cursor = Some(Cursor { stream: STREAM.into(), created_ns: 1, sequence: 10, stored_ns: 100 });
-    record.remember(SeenId { event: hash(10), content: [1; 8], at_s: 1 }, 32, 1000);
+    record.cursor = Some(Cursor {
+        stream: STREAM.into(),
+        created_ns: 1,
+        sequence: 10,
+        stored_ns: 100,
+    });
+    record.remember(
+        SeenId {
+            event: hash(10),
+            content: [1; 8],
+            at_s: 1,
+        },
+        32,
+        1000,
+    );
     record
 }
 
 fn queued(head: u64, tail: u64, status: Status) -> Record {
     let mut record = record();
-    record.block = Some(Block { head, tail, status: status.into(), ..Block::default() });
+    record.block = Some(Block {
+        head,
+        tail,
+        status: status.into(),
+        ..Block::default()
+    });
     record
 }
 
@@ -53,8 +85,18 @@ fn interleaving_02_a_lower_sequence_with_a_later_time_is_a_new_event_and_alarms(
 
 #[test]
 fn another_incarnation_of_the_stream_starts_over() {
-    let at = Position { sequence: 2, stored_ns: 5 };
-    let facts = facts(2, Origin::Log { at, stream: STREAM, created_ns: 2 });
+    let at = Position {
+        sequence: 2,
+        stored_ns: 5,
+    };
+    let facts = facts(
+        2,
+        Origin::Log {
+            at,
+            stream: STREAM,
+            created_ns: 2,
+        },
+    );
     assert_eq!(admit(Some(&record()), &facts), Admission::Run);
 }
 
@@ -62,7 +104,10 @@ fn another_incarnation_of_the_stream_starts_over() {
 fn the_same_id_published_again_is_a_duplicate_and_with_other_bytes_a_conflict() {
     let mut again = log(11, 101);
     again.event = hash(10);
-    assert_eq!(admit(Some(&record()), &again), Admission::Duplicate(Duplicate::KnownId));
+    assert_eq!(
+        admit(Some(&record()), &again),
+        Admission::Duplicate(Duplicate::KnownId)
+    );
     again.content = [2; 8];
     assert_eq!(admit(Some(&record()), &again), Admission::Conflict);
 }
@@ -73,14 +118,20 @@ fn events_behind_a_dead_head_queue_and_those_of_the_queue_are_only_rewritten() {
     assert_eq!(admit(Some(&record), &log(12, 120)), Admission::Rewrite);
     assert_eq!(admit(Some(&record), &log(15, 150)), Admission::Rewrite);
     assert_eq!(admit(Some(&record), &log(16, 160)), Admission::Queue);
-    assert_eq!(admit(Some(&record), &log(9, 90)), Admission::Duplicate(Duplicate::BelowCursor));
+    assert_eq!(
+        admit(Some(&record), &log(9, 90)),
+        Admission::Duplicate(Duplicate::BelowCursor)
+    );
 }
 
 #[test]
 fn interleaving_19_below_the_head_of_a_resolved_queue_is_a_duplicate_not_an_entry() {
     let mut record = queued(3_001, 5_000, Status::Dead);
     record.cursor.as_mut().expect("set above").sequence = 3_000;
-    assert_eq!(admit(Some(&record), &log(6, 60)), Admission::Duplicate(Duplicate::BelowCursor));
+    assert_eq!(
+        admit(Some(&record), &log(6, 60)),
+        Admission::Duplicate(Duplicate::BelowCursor)
+    );
 }
 
 #[test]
@@ -94,25 +145,60 @@ fn events_ahead_of_an_overflow_queue_still_run_and_later_ones_queue() {
 #[test]
 fn a_dead_event_that_others_passed_is_only_rewritten() {
     let mut record = record();
-    record.dead.push(DeadEntry { sequence: 5, ..DeadEntry::default() });
+    record.dead.push(DeadEntry {
+        sequence: 5,
+        ..DeadEntry::default()
+    });
     assert_eq!(admit(Some(&record), &log(5, 50)), Admission::RewriteDead);
     assert_eq!(admit(Some(&record), &log(11, 110)), Admission::Run);
 }
 
 #[test]
 fn interleaving_05_an_unordered_event_is_its_own_entity() {
-    let at = Position { sequence: 4, stored_ns: 4 };
+    let at = Position {
+        sequence: 4,
+        stored_ns: 4,
+    };
     let shared = facts(10, Origin::Shared { at });
     assert_eq!(admit(None, &shared), Admission::Run);
-    assert_eq!(admit(Some(&record()), &shared), Admission::Duplicate(Duplicate::KnownId));
+    assert_eq!(
+        admit(Some(&record()), &shared),
+        Admission::Duplicate(Duplicate::KnownId)
+    );
     let dead = queued(4, 4, Status::Dead);
     assert_eq!(admit(Some(&dead), &shared), Admission::Rewrite);
 }
 
 #[test]
 fn a_queued_entry_ignores_the_cursor_but_never_the_ids() {
-    let at = Position { sequence: 3, stored_ns: 3 };
-    assert_eq!(admit(Some(&record()), &facts(3, Origin::Queue { at, stream: STREAM, created_ns: 1 })), Admission::Run);
-    let known = facts(10, Origin::Queue { at, stream: STREAM, created_ns: 1 });
-    assert_eq!(admit(Some(&record()), &known), Admission::Duplicate(Duplicate::KnownId));
+    let at = Position {
+        sequence: 3,
+        stored_ns: 3,
+    };
+    assert_eq!(
+        admit(
+            Some(&record()),
+            &facts(
+                3,
+                Origin::Queue {
+                    at,
+                    stream: STREAM,
+                    created_ns: 1
+                }
+            )
+        ),
+        Admission::Run
+    );
+    let known = facts(
+        10,
+        Origin::Queue {
+            at,
+            stream: STREAM,
+            created_ns: 1,
+        },
+    );
+    assert_eq!(
+        admit(Some(&record()), &known),
+        Admission::Duplicate(Duplicate::KnownId)
+    );
 }

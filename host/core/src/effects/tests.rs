@@ -111,8 +111,8 @@ fn sized(bytes: u64) -> Emission {
 }
 
 #[test]
-fn each_refusal_names_what_was_found_and_what_is_allowed() {
-    let cases: Vec<(Effects, Refusal)> = vec![
+fn each_refusal_of_an_emission_names_what_was_found_and_what_is_allowed() {
+    assert_refused(vec![
         (
             emitting(vec![emission(); 4]),
             Refusal::TooManyEmissions { found: 4, max: 3 },
@@ -170,6 +170,12 @@ fn each_refusal_names_what_was_found_and_what_is_allowed() {
             one(|e| e.content_type = Some("a".repeat(257))),
             Refusal::ContentType { index: 0 },
         ),
+    ]);
+}
+
+#[test]
+fn each_refusal_of_state_or_a_timer_names_what_was_found_and_what_is_allowed() {
+    assert_refused(vec![
         (put(0), Refusal::EmptyState),
         (
             put(1025),
@@ -206,7 +212,10 @@ fn each_refusal_names_what_was_found_and_what_is_allowed() {
                 name: "unpaid".into(),
             },
         ),
-    ];
+    ]);
+}
+
+fn assert_refused(cases: Vec<(Effects, Refusal)>) {
     for (effects, expected) in cases {
         assert_eq!(refused(&effects), expected, "{effects:?}");
     }

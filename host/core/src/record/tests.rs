@@ -1,15 +1,31 @@
 use super::*;
 
 fn seen(n: u8, at_s: u32) -> SeenId {
-    SeenId { event: [n; 16], content: [n; 8], at_s }
+    SeenId {
+        event: [n; 16],
+        content: [n; 8],
+        at_s,
+    }
 }
 
 fn full() -> Record {
     let mut record = Record::new("ORD-1");
-    record.cursor = Some(Cursor { stream: "SHOP".into(), created_ns: 1, sequence: 7, stored_ns: 9 });
+    record.cursor = Some(Cursor {
+        stream: "SHOP".into(),
+        created_ns: 1,
+        sequence: 7,
+        stored_ns: 9,
+    });
     record.remember(seen(1, 10), 32, 86_400_000);
-    record.state = Some(State { version: 1, data: b"{}".to_vec() });
-    record.timers.push(Timer { name: "unpaid".into(), due_ms: 5, ..Timer::default() });
+    record.state = Some(State {
+        version: 1,
+        data: b"{}".to_vec(),
+    });
+    record.timers.push(Timer {
+        name: "unpaid".into(),
+        due_ms: 5,
+        ..Timer::default()
+    });
     record
 }
 
@@ -33,7 +49,10 @@ fn a_field_of_a_newer_version_survives_a_rewrite() {
     let mut record = decode(&bytes).expect("a newer field is no error");
     record.written_ms = 12;
     let again = encode(&record);
-    assert!(again.windows(5).any(|w| w == b"later"), "the field was stripped");
+    assert!(
+        again.windows(5).any(|w| w == b"later"),
+        "the field was stripped"
+    );
     assert_eq!(decode(&again), Ok(record));
 }
 
@@ -73,12 +92,23 @@ fn interleaving_28_a_record_with_the_default_id_list_stays_small() {
     for n in 0..32 {
         record.remember(seen(n, 1_700_000_000), 32, 86_400_000);
     }
-    record.state = Some(State { version: 1, data: vec![b'x'; 128] });
-    assert!(encode(&record).len() < 1_200, "{} bytes", encode(&record).len());
+    record.state = Some(State {
+        version: 1,
+        data: vec![b'x'; 128],
+    });
+    assert!(
+        encode(&record).len() < 1_200,
+        "{} bytes",
+        encode(&record).len()
+    );
     for n in 0..=255 {
         record.remember(seen(n, 1_700_000_000), 9_999, 86_400_000);
     }
-    assert_eq!(record.seen().count(), IDS_MAX, "the bound holds whatever a manifest says");
+    assert_eq!(
+        record.seen().count(),
+        IDS_MAX,
+        "the bound holds whatever a manifest says"
+    );
 }
 
 #[test]
@@ -91,8 +121,14 @@ fn interleaving_21_a_record_with_a_timer_a_block_or_an_owed_confirmation_is_held
     record.block = Some(Block::live());
     assert!(record.is_held());
     record.block = None;
-    record.outbox = Some(Outbox { sequence: 0, ..Outbox::default() });
+    record.outbox = Some(Outbox {
+        sequence: 0,
+        ..Outbox::default()
+    });
     assert!(record.is_held());
-    record.outbox = Some(Outbox { sequence: 4, ..Outbox::default() });
+    record.outbox = Some(Outbox {
+        sequence: 4,
+        ..Outbox::default()
+    });
     assert!(!record.is_held());
 }

@@ -184,6 +184,9 @@ fn data_gives_a_string_or_a_whole_number() {
 #[test]
 fn an_event_from_outside_cannot_pose_as_a_timer() {
     let manifest = manifest("[[on]]\nsubjects = [\"shop.order.{order}.>\"]\nkey = \"{order}\"");
-    let posing = Event { event_type: "wharf.timer.unpaid".to_owned(), ..event("shop.order.A.placed") };
+    let posing = Event {
+        event_type: "wharf.timer.unpaid".to_owned(),
+        ..event("shop.order.A.placed")
+    };
     assert_eq!(refused(route(&manifest, &posing)), "reserved-type");
 }

@@ -28,7 +28,12 @@ pub struct Claimed {
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Waits until the partition may be taken, and takes it. None: the host drains.
-pub async fn claim(handler: &Arc<Handler>, partition: u32, settings: &Settings, drain: &Drain) -> Option<Claimed> {
+pub async fn claim(
+    handler: &Arc<Handler>,
+    partition: u32,
+    settings: &Settings,
+    drain: &Drain,
+) -> Option<Claimed> {
     let generation = checkpoint::generation(&handler.manifest.on);
     let mut seen: Option<(u64, Instant)> = None;
     loop {
@@ -43,8 +48,14 @@ pub async fn claim(handler: &Arc<Handler>, partition: u32, settings: &Settings, 
                     _ => Instant::now(),
                 };
                 seen = Some((revision, since));
-                match checkpoint::claim(&before, &generation, millis(since.elapsed()), millis(settings.lease)) {
-                    Claim::Take => match take(handler, partition, settings, before, revision).await {
+                match checkpoint::claim(
+                    &before,
+                    &generation,
+                    millis(since.elapsed()),
+                    millis(settings.lease),
+                ) {
+                    Claim::Take => match take(handler, partition, settings, before, revision).await
+                    {
                         Some(claimed) => return Some(claimed),
                         None => LOOK,
                     },
@@ -64,9 +75,14 @@ pub async fn claim(handler: &Arc<Handler>, partition: u32, settings: &Settings, 
 }
 
 async fn look(handler: &Handler, partition: u32) -> Result<(Checkpoint, u64), HostFault> {
-    let stored = handler.ledger.read_checkpoint(partition).await.map_err(|e| HostFault::broker(e.to_string()))?;
+    let stored = handler
+        .ledger
+        .read_checkpoint(partition)
+        .await
+        .map_err(|e| HostFault::broker(e.to_string()))?;
     let Some(stored) = stored else {
-        let message = format!("no checkpoint for partition {partition}; `wharf provision` makes it");
+        let message =
+            format!("no checkpoint for partition {partition}; `wharf provision` makes it");
         return Err(HostFault::broker(message));
     };
     let seen = checkpoint::decode(&stored.bytes).map_err(|e| HostFault::record(e.to_string()))?;
@@ -83,8 +99,17 @@ async fn take(
     let taken = Instant::now();
     let checkpoint = before.taken(&settings.host, clock::now_ms());
     let bytes = bytes::Bytes::from(checkpoint::encode(&checkpoint));
-    match handler.ledger.write_checkpoint(partition, revision, bytes).await {
-        CommitResult::Committed { revision } => Some(Claimed { before, checkpoint, revision, taken }),
+    match handler
+        .ledger
+        .write_checkpoint(partition, revision, bytes)
+        .await
+    {
+        CommitResult::Committed { revision } => Some(Claimed {
+            before,
+            checkpoint,
+            revision,
+            taken,
+        }),
         other => {
             tracing::debug!(handler = handler.name(), partition, result = ?other, "the checkpoint was not taken");
             None

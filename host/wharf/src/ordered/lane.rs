@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use wharf_core::entry::{self, Entry};
 use wharf_core::outcome::HostFault;
-use wharf_core::record::Status;
+use wharf_core::record::{Record, Status};
 use wharf_jetstream::parking::{self, EntryPosition};
 use wharf_jetstream::timers::Firing;
 
@@ -83,7 +83,11 @@ enum Step {
 
 impl Lane {
     pub fn new(key: &str) -> Self {
-        Self { entity: Entity::new(key), line: Mutex::default(), spilled: Notify::new() }
+        Self {
+            entity: Entity::new(key),
+            line: Mutex::default(),
+            spilled: Notify::new(),
+        }
     }
 
     /// Takes an event in, behind all others.
@@ -174,7 +178,12 @@ impl Lane {
         }
     }
 
-    async fn run_event(&self, owner: &Owner, settles: &dyn Settles, work: &Work) -> Result<(), Stopped> {
+    async fn run_event(
+        &self,
+        owner: &Owner,
+        settles: &dyn Settles,
+        work: &Work,
+    ) -> Result<(), Stopped> {
         let settlement = pipeline::process(owner, &self.entity, work).await?;
         match settlement {
             Settlement::Dead | Settlement::Queued => self.line().look_behind(),
@@ -204,7 +213,9 @@ impl Lane {
         let mut due = 0;
         loop {
             let known = finish::load(owner, &self.entity).await?;
-            let Some(record) = known.record() else { return Ok(due) };
+            let Some(record) = known.record() else {
+                return Ok(due);
+            };
             if record.status() == Status::Dead {
                 return Ok(due);
             }
@@ -236,9 +247,13 @@ impl Lane {
             self.line().behind = Behind::Person;
             return Ok(());
         }
-        let Some((head, _)) = record.and_then(|record| record.queue()) else {
+        let Some((head, _)) = record.and_then(Record::queue) else {
             let free = self.line().settle_behind();
-            return if free { Ok(()) } else { self.await_spill(owner).await };
+            return if free {
+                Ok(())
+            } else {
+                self.await_spill(owner).await
+            };
         };
         let sequences = self.queued_from(owner, head).await?;
         if sequences.is_empty() {
@@ -258,14 +273,20 @@ impl Lane {
 
     async fn is_blocked(&self, owner: &Owner) -> Result<bool, Stopped> {
         let known = finish::load(owner, &self.entity).await?;
-        Ok(known.record().is_some_and(|record| record.status() == Status::Dead))
+        Ok(known
+            .record()
+            .is_some_and(|record| record.status() == Status::Dead))
     }
 
     async fn run_entry(&self, owner: &Owner, entry: Entry) -> Result<(), Stopped> {
         match unpack::queued(&owner.handler, &entry) {
-            Unpacked::Work(work) => pipeline::process(owner, &self.entity, &work).await.map(|_| ()),
+            Unpacked::Work(work) => pipeline::process(owner, &self.entity, &work)
+                .await
+                .map(|_| ()),
             Unpacked::Ignored(work) => finish::pass(owner, &self.entity, &work).await,
-            Unpacked::Stray(work, why) => park::undecodable(owner, &self.entity, &work, &why).await.map(|_| ()),
+            Unpacked::Stray(work, why) => park::undecodable(owner, &self.entity, &work, &why)
+                .await
+                .map(|_| ()),
         }
     }
 
@@ -274,21 +295,34 @@ impl Lane {
         let positions = loop {
             match owner.handler.parking.list(&self.entity.token).await {
                 Ok(positions) => break positions,
-                Err(error) => owner.pause_before(&HostFault::broker(error.to_string()), FAULT_PAUSE_MS).await?,
+                Err(error) => {
+                    owner
+                        .pause_before(&HostFault::broker(error.to_string()), FAULT_PAUSE_MS)
+                        .await?
+                }
             }
         };
         let sequence = |position| match position {
             EntryPosition::Stream(sequence) => Some(sequence),
             EntryPosition::Timer(_) => None,
         };
-        Ok(positions.into_iter().filter_map(sequence).filter(|sequence| *sequence >= head).collect())
+        Ok(positions
+            .into_iter()
+            .filter_map(sequence)
+            .filter(|sequence| *sequence >= head)
+            .collect())
     }
 
     /// None while the entry is not there, or not whole.
     async fn entry(&self, owner: &Owner, sequence: u64) -> Result<Option<Entry>, Stopped> {
         loop {
             let position = EntryPosition::Stream(sequence);
-            let fault = match owner.handler.parking.read(&self.entity.token, &position).await {
+            let fault = match owner
+                .handler
+                .parking
+                .read(&self.entity.token, &position)
+                .await
+            {
                 Ok(parking::Entry::Absent | parking::Entry::Incomplete) => return Ok(None),
                 Ok(parking::Entry::Whole(bytes)) => match entry::decode(&bytes) {
                     Ok(entry) => return Ok(Some(entry)),
@@ -328,7 +362,11 @@ impl Lane {
         let mut line = self.line();
         if line.spilling.is_empty() {
             line.spiller = false;
-            return Err(if line.behind == Behind::Queue { line.start_runner() } else { Start::Nothing });
+            return Err(if line.behind == Behind::Queue {
+                line.start_runner()
+            } else {
+                Start::Nothing
+            });
         }
         let count = line.spilling.len().min(SPILL_BATCH_MAX);
         Ok(line.spilling.drain(..count).collect())
@@ -348,11 +386,19 @@ const SPILL_LOOK: Duration = Duration::from_millis(200);
 
 impl Line {
     fn start_runner(&mut self) -> Start {
-        if std::mem::replace(&mut self.runner, true) { Start::Nothing } else { Start::Runner }
+        if std::mem::replace(&mut self.runner, true) {
+            Start::Nothing
+        } else {
+            Start::Runner
+        }
     }
 
     fn start_spiller(&mut self) -> Start {
-        if std::mem::replace(&mut self.spiller, true) { Start::Nothing } else { Start::Spiller }
+        if std::mem::replace(&mut self.spiller, true) {
+            Start::Nothing
+        } else {
+            Start::Spiller
+        }
     }
 
     /// The record may say that something is queued.

@@ -36,7 +36,11 @@ pub struct Book {
 
 impl Book {
     pub fn new(owner: Arc<Owner>, watermark: Position) -> Self {
-        Self { progress: Mutex::new(Progress::new(watermark)), owner, changed: Notify::new() }
+        Self {
+            progress: Mutex::new(Progress::new(watermark)),
+            owner,
+            changed: Notify::new(),
+        }
     }
 
     pub fn receive(&self, at: Position, bytes: u64) {
@@ -74,14 +78,23 @@ impl Book {
 
 impl Settles for Book {
     fn settled(&self, work: &Work, settlement: Settlement) {
-        self.owner.handler.metrics.event(settlement.outcome(), work.received.elapsed());
+        self.owner
+            .handler
+            .metrics
+            .event(settlement.outcome(), work.received.elapsed());
         self.settle(work.event.position);
     }
 }
 
 impl Lanes {
     pub fn new(owner: Arc<Owner>, book: Arc<Book>, lane_max: usize) -> Self {
-        Self { owner, lanes: HashMap::new(), book, tasks: TaskTracker::new(), lane_max }
+        Self {
+            owner,
+            lanes: HashMap::new(),
+            book,
+            tasks: TaskTracker::new(),
+            lane_max,
+        }
     }
 
     /// Hands an event to its lane.
@@ -141,10 +154,12 @@ impl Lanes {
         match start {
             Start::Nothing => {}
             Start::Runner => {
-                self.tasks.spawn(async move { lane.run(&owner, &*book).await });
+                self.tasks
+                    .spawn(async move { lane.run(&owner, &*book).await });
             }
             Start::Spiller => {
-                self.tasks.spawn(async move { lane.spill(&owner, &*book).await });
+                self.tasks
+                    .spawn(async move { lane.spill(&owner, &*book).await });
             }
         }
     }

@@ -17,7 +17,11 @@ impl Lease {
     /// A lease taken at `taken`: the moment before the write that took it.
     pub fn new(length: Duration, taken: Instant) -> Self {
         let length_ms = wharf_core::backoff::millis(length);
-        Self { length_ms, renewed: Mutex::new(taken), renewals: Notify::new() }
+        Self {
+            length_ms,
+            renewed: Mutex::new(taken),
+            renewals: Notify::new(),
+        }
     }
 
     /// A renewal counts from before it was sent: the broker may have taken long.
@@ -51,7 +55,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_doubtful_owner_waits_for_the_next_renewal() {
-        let long_ago = Instant::now().checked_sub(Duration::from_secs(60)).expect("the machine is up longer");
+        let long_ago = Instant::now()
+            .checked_sub(Duration::from_secs(60))
+            .expect("the machine is up longer");
         let lease = Lease::new(Duration::from_secs(10), long_ago);
         assert_eq!(lease.tenure(), Tenure::Doubtful);
         let renew = async { lease.renew(Instant::now()) };

@@ -5,10 +5,10 @@
 //! checkpoint, which is also the renewal of its lease. Two owners at work cost
 //! attempts, never order: the record is the fence.
 
+mod claim;
 pub mod lane;
 pub mod lanes;
 pub mod lease;
-mod claim;
 mod reign;
 mod sweep;
 
@@ -40,7 +40,9 @@ pub struct Settings {
 /// Owns the partition whenever it may, until the drain.
 pub async fn run(handler: Arc<Handler>, partition: u32, settings: Settings, drain: Drain) {
     while !drain.leave.is_cancelled() {
-        let Some(claimed) = claim::claim(&handler, partition, &settings, &drain).await else { return };
+        let Some(claimed) = claim::claim(&handler, partition, &settings, &drain).await else {
+            return;
+        };
         match reign::reign(&handler, partition, &settings, &drain, claimed).await {
             End::Drained => return,
             End::Lost => {}

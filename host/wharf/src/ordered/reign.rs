@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use wharf_core::checkpoint::{self, Checkpoint};
 use wharf_core::event::Undecodable;
 use wharf_core::outcome::HostFault;
-use wharf_jetstream::pull::{Delivery, End as PullEnd};
 use wharf_jetstream::ledger::CommitResult;
+use wharf_jetstream::pull::{Delivery, End as PullEnd};
 use wharf_jetstream::reader::{self, Reader, Reason, RolledBack};
 use wharf_jetstream::timers::{Fired, Firings};
 
@@ -99,7 +99,13 @@ struct Asked {
 }
 
 impl Reign {
-    fn new(handler: &Arc<Handler>, partition: u32, settings: &Settings, drain: &Drain, claimed: Claimed) -> Self {
+    fn new(
+        handler: &Arc<Handler>,
+        partition: u32,
+        settings: &Settings,
+        drain: &Drain,
+        claimed: Claimed,
+    ) -> Self {
         let lease = Arc::new(Lease::new(settings.lease, claimed.taken));
         let signals = drain.child();
         let owner = Arc::new(Owner {
@@ -175,7 +181,10 @@ impl Reign {
         loop {
             match self.owner.handler.ledger.set_floor_from_leader().await {
                 Ok(_) => return Ok(()),
-                Err(error) => self.owner.handler.report(&HostFault::broker(error.to_string())),
+                Err(error) => self
+                    .owner
+                    .handler
+                    .report(&HostFault::broker(error.to_string())),
             }
             self.breathe().await?;
         }
@@ -194,7 +203,9 @@ impl Reign {
 
     async fn open_firings(&self) -> Result<Option<Firings>, End> {
         let handler = &self.owner.handler;
-        let Some(timers) = &handler.timers else { return Ok(None) };
+        let Some(timers) = &handler.timers else {
+            return Ok(None);
+        };
         loop {
             let opened = match handler.broker.links(handler.name()).await {
                 Ok(links) => timers.firings(links, self.owner.partition).await,
@@ -222,7 +233,9 @@ impl Reign {
                 self.lanes.push_aside(&key, Item::Firing(firing));
             }
             Fired::Unavailable { error } => handler.report(&HostFault::broker(error.to_string())),
-            Fired::Gone => handler.report(&HostFault::broker("the stream of timers is gone; run `wharf provision`".into())),
+            Fired::Gone => handler.report(&HostFault::broker(
+                "the stream of timers is gone; run `wharf provision`".into(),
+            )),
             Fired::Lapsed => {}
         }
     }
@@ -259,9 +272,16 @@ impl Reign {
             }
             Ok(reader::Event::SourceLost { from, to }) => {
                 handler.metrics.source_lost(to - from + 1);
-                tracing::error!(handler = handler.name(), from, to, "source-lost: the stream no longer has these events");
+                tracing::error!(
+                    handler = handler.name(),
+                    from,
+                    to,
+                    "source-lost: the stream no longer has these events"
+                );
             }
-            Ok(reader::Event::Unavailable { error }) => handler.report(&HostFault::broker(error.to_string())),
+            Ok(reader::Event::Unavailable { error }) => {
+                handler.report(&HostFault::broker(error.to_string()))
+            }
             Err(rolled_back) => {
                 alarm_rolled_back(&handler, &rolled_back.to_string());
                 return Err(End::Paused);
@@ -283,8 +303,16 @@ impl Reign {
         self.book.receive(at, delivery.bytes());
         self.owner.handler.metrics.set_lag(delivery.pending);
         let handler = &self.owner.handler;
-        let place = Place::Log { stream: handler.source.stream.clone(), created_ns: handler.source.created_ns };
-        match unpack(handler, delivery, place, at.sequence > self.first_seen_above) {
+        let place = Place::Log {
+            stream: handler.source.stream.clone(),
+            created_ns: handler.source.created_ns,
+        };
+        match unpack(
+            handler,
+            delivery,
+            place,
+            at.sequence > self.first_seen_above,
+        ) {
             Unpacked::Work(work) => self.lanes.push(work),
             Unpacked::Ignored(work) => self.book.settled(&work, Settlement::Ignored),
             Unpacked::Stray(work, why) => self.stray(work, why),
@@ -313,7 +341,11 @@ impl Reign {
             self.lanes.trim();
             self.weigh_ledger().await;
         }
-        let settled = self.book.watermark().sequence.saturating_sub(self.checkpoint.watermark);
+        let settled = self
+            .book
+            .watermark()
+            .sequence
+            .saturating_sub(self.checkpoint.watermark);
         if self.written.elapsed() >= CHECKPOINT_EVERY || settled >= CHECKPOINT_EVENTS {
             self.write(self.checkpoint.high).await?;
         }
@@ -326,8 +358,13 @@ impl Reign {
         let handler = &self.owner.handler;
         match handler.ledger.usage().await {
             Ok(usage) if usage.is_nearly_full() => {
-                tracing::error!(handler = handler.name(), bytes = usage.bytes, "the ledger is nearly full: reading stops");
-                self.full.get_or_insert_with(|| handler.metrics.unsettled(UnsettledState::Paused));
+                tracing::error!(
+                    handler = handler.name(),
+                    bytes = usage.bytes,
+                    "the ledger is nearly full: reading stops"
+                );
+                self.full
+                    .get_or_insert_with(|| handler.metrics.unsettled(UnsettledState::Paused));
             }
             Ok(_) => self.full = None,
             Err(error) => handler.report(&HostFault::broker(error.to_string())),
@@ -335,7 +372,9 @@ impl Reign {
     }
 
     async fn write(&mut self, high: u64) -> Result<(), End> {
-        let next = self.checkpoint.advanced(self.book.watermark(), high, clock::now_ms());
+        let next = self
+            .checkpoint
+            .advanced(self.book.watermark(), high, clock::now_ms());
         self.put(next).await
     }
 
@@ -345,18 +384,27 @@ impl Reign {
         let sent = Instant::now();
         let bytes = bytes::Bytes::from(checkpoint::encode(&next));
         let handler = &self.owner.handler;
-        let result = handler.ledger.write_checkpoint(self.owner.partition, self.revision, bytes);
+        let result = handler
+            .ledger
+            .write_checkpoint(self.owner.partition, self.revision, bytes);
         match result.await {
             CommitResult::Committed { revision } => {
                 self.lease.renew(sent);
                 self.written = sent;
                 self.revision = revision;
-                handler.metrics.partition(self.owner.partition).set_watermark(next.watermark);
+                handler
+                    .metrics
+                    .partition(self.owner.partition)
+                    .set_watermark(next.watermark);
                 self.checkpoint = next;
                 Ok(())
             }
             CommitResult::Lost { .. } => {
-                tracing::warn!(handler = handler.name(), partition = self.owner.partition, "another host owns it now");
+                tracing::warn!(
+                    handler = handler.name(),
+                    partition = self.owner.partition,
+                    "another host owns it now"
+                );
                 Err(End::Lost)
             }
             other => {
@@ -375,12 +423,18 @@ impl Reign {
         }
         let end = self.wind_down(end).await;
         if end != End::Lost {
-            let released = self.checkpoint.released(self.book.watermark(), self.begun, clock::now_ms());
+            let released =
+                self.checkpoint
+                    .released(self.book.watermark(), self.begun, clock::now_ms());
             while self.put(released.clone()).await.is_err() && !drain.cut.is_cancelled() {
                 tokio::time::sleep(TICK).await;
             }
         }
-        self.owner.handler.metrics.partition(self.owner.partition).released();
+        self.owner
+            .handler
+            .metrics
+            .partition(self.owner.partition)
+            .released();
         end
     }
 
@@ -425,10 +479,16 @@ fn reopened(reason: &Reason) -> ReopenReason {
     match reason {
         Reason::Gap { .. } | Reason::WentBack { .. } => ReopenReason::Gap,
         Reason::Missed { .. } => ReopenReason::HeartbeatMismatch,
-        Reason::Stepped { .. } | Reason::Ended(PullEnd::ConnectionLost | PullEnd::Closed) => ReopenReason::Reconnected,
+        Reason::Stepped { .. } | Reason::Ended(PullEnd::ConnectionLost | PullEnd::Closed) => {
+            ReopenReason::Reconnected
+        }
         Reason::Ended(PullEnd::Silent) => ReopenReason::HeartbeatMissed,
         Reason::Ended(
-            PullEnd::Deleted | PullEnd::NoResponders | PullEnd::Moved | PullEnd::Refused { .. } | PullEnd::Unplaced { .. },
+            PullEnd::Deleted
+            | PullEnd::NoResponders
+            | PullEnd::Moved
+            | PullEnd::Refused { .. }
+            | PullEnd::Unplaced { .. },
         ) => ReopenReason::ConsumerGone,
     }
 }

@@ -47,16 +47,21 @@ async fn pass(owner: &Owner, found: &mpsc::Sender<String>) -> Result<(), HostFau
     let mut held = ledger.sweep_held().await.map_err(broker)?;
     let mut stored = Stored::default();
     while let Some(record) = held.next().await.map_err(broker)? {
-        let Some(current) = ledger.load_leader(&record.ek).await.map_err(broker)? else { continue };
-        let record =
-            record::decode(&current.bytes).map_err(|e| HostFault::record(format!("{}: {e}", record.ek)))?;
+        let Some(current) = ledger.load_leader(&record.ek).await.map_err(broker)? else {
+            continue;
+        };
+        let record = record::decode(&current.bytes)
+            .map_err(|e| HostFault::record(format!("{}: {e}", record.ek)))?;
         stored.count(&record);
         // A stray has no lane: it waits for a person.
         if !record.key.is_empty() && found.send(record.key).await.is_err() {
             return Ok(());
         }
     }
-    owner.handler.metrics.add_stored(UnsettledState::Dead, stored.dead);
+    owner
+        .handler
+        .metrics
+        .add_stored(UnsettledState::Dead, stored.dead);
     Ok(())
 }
 

@@ -29,17 +29,36 @@ pub async fn keep(owner: Arc<Owner>) {
 async fn write(owner: &Owner) -> Result<(), HostFault> {
     let handler = &owner.handler;
     let broker = |e: wharf_jetstream::error::Error| HostFault::broker(e.to_string());
-    let consumer = handler.api.consumer(&handler.source.stream, handler.lineage.as_str()).await.map_err(broker)?;
-    let Some(consumer) = consumer else { return Ok(()) };
-    let Some(stored) = handler.ledger.read_checkpoint(owner.partition).await.map_err(broker)? else { return Ok(()) };
+    let consumer = handler
+        .api
+        .consumer(&handler.source.stream, handler.lineage.as_str())
+        .await
+        .map_err(broker)?;
+    let Some(consumer) = consumer else {
+        return Ok(());
+    };
+    let Some(stored) = handler
+        .ledger
+        .read_checkpoint(owner.partition)
+        .await
+        .map_err(broker)?
+    else {
+        return Ok(());
+    };
     let seen = checkpoint::decode(&stored.bytes).map_err(|e| HostFault::record(e.to_string()))?;
     if consumer.ack_floor.stream_seq <= seen.watermark {
         return Ok(());
     }
-    let floor = wharf_core::event::Position { sequence: consumer.ack_floor.stream_seq, stored_ns: 0 };
+    let floor = wharf_core::event::Position {
+        sequence: consumer.ack_floor.stream_seq,
+        stored_ns: 0,
+    };
     let next = seen.advanced(floor, 0, clock::now_ms());
     let bytes = bytes::Bytes::from(checkpoint::encode(&next));
     // Lost to another host's write: the next round looks again.
-    handler.ledger.write_checkpoint(owner.partition, stored.revision, bytes).await;
+    handler
+        .ledger
+        .write_checkpoint(owner.partition, stored.revision, bytes)
+        .await;
     Ok(())
 }

@@ -38,6 +38,11 @@ impl Raw {
     }
 
     #[must_use]
+    pub fn payload(self, payload: impl Into<Vec<u8>>) -> Self {
+        Self { payload: payload.into(), ..self }
+    }
+
+    #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.headers.retain(|(found, _)| found != name.as_bytes());
         self

@@ -7,7 +7,7 @@ use wharf_core::checkpoint::{self, Checkpoint};
 use wharf_core::entry::{self, Entry};
 use wharf_core::ids::entity_token;
 use wharf_core::record::{self, Record};
-use wharf_demo::stream::Stream;
+use wharf_demo::stream::{Stored, Stream};
 use wharf_jetstream::names::Lineage;
 
 /// The ledger of a handler's first history.
@@ -45,6 +45,24 @@ impl Ledger {
         let stored = self.stream.read_matching(&subject).await.expect("the broker answers");
         let last = stored.last().expect("a checkpoint");
         checkpoint::decode(&last.data).expect("a checkpoint")
+    }
+
+    /// The parked event of a sequence, whatever its key; None while not all of
+    /// its parts are there.
+    pub async fn entry(&self, sequence: u64) -> Option<Entry> {
+        let parts = self.parts(sequence).await;
+        let label = parts.first()?.header("Wharf-Entry")?;
+        let count: usize = label.split(';').next()?.parse().ok()?;
+        let bytes: Vec<u8> = parts.iter().flat_map(|part| part.data.clone()).collect();
+        (parts.len() == count).then(|| entry::decode(&bytes).expect("an entry"))
+    }
+
+    /// The messages that hold the parked event of a sequence, in order.
+    pub async fn parts(&self, sequence: u64) -> Vec<Stored> {
+        let pattern = format!("wl.{}.p.*.{sequence}.*", self.lineage);
+        let mut parts = self.stream.read_matching(&pattern).await.expect("the broker answers");
+        parts.sort_by_key(|part| part.subject.rsplit('.').next().and_then(|part| part.parse::<u32>().ok()));
+        parts
     }
 
     /// Every parked event, dead or queued, in the order of sequences.

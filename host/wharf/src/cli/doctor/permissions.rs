@@ -58,7 +58,9 @@ impl Subjects {
     fn add(&mut self, manifest: &Manifest) -> Result<(), Failure> {
         let lineage = bundle::lineage(&manifest.name)?;
         let (source, ledger) = (&manifest.stream, lineage.ledger_stream());
-        let mut ask = |path: String| drop(self.asked.insert(format!("$JS.API.{path}")));
+        let mut ask = |path: String| {
+            self.asked.insert(format!("$JS.API.{path}"));
+        };
         for stream in [source, &ledger] {
             ask(format!("STREAM.INFO.{stream}"));
             ask(format!("STREAM.MSG.GET.{stream}"));
