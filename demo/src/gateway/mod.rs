@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use books::{Charge, ChargeStatus, Entry, Ledger, Mail};
-pub use modes::Modes;
+pub use modes::{Fate, Modes};
 
 use crate::Error;
 use books::Books;

@@ -1,8 +1,9 @@
 //! May this event run? Answered from the entity's record alone.
 
+use crate::commit::record_timer_id;
 use crate::event::Position;
 use crate::ids::{ContentHash, EventHash};
-use crate::record::{Record, Status};
+use crate::record::{Record, Status, Timer};
 
 /// What admission knows of an event.
 #[derive(Debug, Clone, Copy)]
@@ -58,22 +59,49 @@ pub enum Duplicate {
     KnownId,
     /// It lies at or below the cursor, in sequence and in stored time.
     BelowCursor,
+    /// It is no longer in the record's queue, or among its timers.
+    Resolved,
 }
 
 /// Decides over one event. `None` means that the entity has no record.
 pub fn admit(record: Option<&Record>, facts: &Facts<'_>) -> Admission {
-    let Some(record) = record else {
-        return Admission::Run;
-    };
-    match facts.origin {
-        Origin::Log {
-            at,
-            stream,
-            created_ns,
-        } => admit_log(record, facts, at, stream, created_ns),
-        Origin::Shared { at } => admit_shared(record, facts, at),
-        Origin::Queue { .. } => admit_known(record, facts).unwrap_or(Admission::Run),
-        Origin::Timer { .. } => Admission::Run,
+    match (record, facts.origin) {
+        (
+            Some(record),
+            Origin::Log {
+                at,
+                stream,
+                created_ns,
+            },
+        ) => admit_log(record, facts, at, stream, created_ns),
+        (Some(record), Origin::Shared { at }) => admit_shared(record, facts, at),
+        (Some(record), Origin::Queue { at, .. }) => admit_queued(record, facts, at),
+        (Some(record), Origin::Timer { id }) => admit_timer(record, id),
+        (None, Origin::Log { .. } | Origin::Shared { .. }) => Admission::Run,
+        // What stood in the record is gone with it.
+        (None, Origin::Queue { .. } | Origin::Timer { .. }) => {
+            Admission::Duplicate(Duplicate::Resolved)
+        }
+    }
+}
+
+/// An entry counts only while the record says that it waits.
+fn admit_queued(record: &Record, facts: &Facts<'_>, at: Position) -> Admission {
+    match record.queue() {
+        Some((head, tail)) if (head..=tail).contains(&at.sequence) => {
+            admit_known(record, facts).unwrap_or(Admission::Run)
+        }
+        Some(_) | None => Admission::Duplicate(Duplicate::Resolved),
+    }
+}
+
+/// A timer runs only while the record holds it: it may have fired elsewhere, or
+/// been cancelled or replaced since.
+fn admit_timer(record: &Record, id: &str) -> Admission {
+    let holds = |timer: &Timer| record_timer_id(timer) == id;
+    match record.timers.iter().any(holds) {
+        true => Admission::Run,
+        false => Admission::Duplicate(Duplicate::Resolved),
     }
 }
 

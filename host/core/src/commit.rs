@@ -32,6 +32,15 @@ pub struct Change<'a> {
     pub digest: &'a [u8],
 }
 
+/// Events that go behind a key's head together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Followers {
+    /// The lowest and the highest sequence.
+    pub first: u64,
+    pub last: u64,
+    pub count: u32,
+}
+
 /// Effects that passed the check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
@@ -77,12 +86,12 @@ pub fn passed(record: &Record, change: &Change<'_>) -> Record {
 /// The event waits in its lane; `block` comes from the judge.
 pub fn held(record: Option<&Record>, stamp: &Stamp<'_>, block: Block) -> Record {
     let mut next = base(record, stamp);
-    let queue = next.queue();
-    next.block = Some(with_queue(block, queue));
+    next.block = Some(Queue::of(&next).behind(block));
     next
 }
 
-/// The event is dead. Written before its entry is.
+/// The event is dead. Written before its entry is; a timer's data stay in the
+/// record until then, see [`timer_parked`].
 pub fn dead(
     record: Option<&Record>,
     change: &Change<'_>,
@@ -92,40 +101,53 @@ pub fn dead(
     let mut next = base(record, &change.stamp);
     let (sequence, timer) = place(change.facts);
     if on_dead == OnDead::Continue && next.dead.len() < DEAD_MAX {
+        settle(&mut next, change);
         let entry = DeadEntry {
             sequence,
             timer_id: timer.to_owned(),
             code: death.code.clone(),
         };
         next.dead.push(entry);
-        consume_timer(&mut next, change.facts);
-        settle(&mut next, change);
         return next;
     }
-    // A dead timer has no sequence and stands before whatever is queued.
-    let (head, tail) = next.queue().unwrap_or_default();
-    let head = if sequence > 0 { sequence } else { head };
-    let mut block = Block {
-        head,
-        tail: tail.max(sequence),
-        ..death.block.clone()
-    };
+    let mut queue = Queue::of(&next);
+    // The head leaves the count of those that wait; a dead timer was none, has
+    // no sequence, and stands before whatever is queued.
+    if let Origin::Queue { .. } = change.facts.origin {
+        queue.count = queue.count.saturating_sub(1);
+    }
+    if sequence > 0 {
+        queue.head = sequence;
+        queue.tail = queue.tail.max(sequence);
+    }
+    let mut block = queue.behind(death.block.clone());
     block.set_status(Status::Dead);
     timer.clone_into(&mut block.head_timer);
     next.block = Some(block);
-    consume_timer(&mut next, change.facts);
+    next
+}
+
+/// The entry of a dead timer is written: only now the record may lose its data.
+pub fn timer_parked(record: &Record, stamp: &Stamp<'_>, id: &str) -> Record {
+    let mut next = base(Some(record), stamp);
+    next.timers.retain(|timer| record_timer_id(timer) != id);
     next
 }
 
 /// Later events of a blocked or overfull entity go behind it, several at once,
 /// since every write rewrites the record. Written before their entries are.
-pub fn queued(record: Option<&Record>, stamp: &Stamp<'_>, first: u64, last: u64) -> Record {
+pub fn queued(record: Option<&Record>, stamp: &Stamp<'_>, followers: &Followers) -> Record {
+    let Followers { first, last, count } = *followers;
     let mut next = base(record, stamp);
     let mut block = next.block.take().unwrap_or_else(Block::live);
-    if block.tail == 0 {
-        block.head = first;
-    }
+    // What was ahead of the queue may have to go there after it.
+    block.head = if block.tail == 0 {
+        first
+    } else {
+        block.head.min(first)
+    };
     block.tail = block.tail.max(last);
+    block.queued += count;
     next.block = Some(block);
     next
 }
@@ -151,9 +173,8 @@ pub fn outbox_blocked(record: &Record, stamp: &Stamp<'_>, code: &str, message: &
 /// The refused emission went out after all.
 pub fn outbox_freed(record: &Record, stamp: &Stamp<'_>) -> Record {
     let mut next = base(Some(record), stamp);
-    next.block = next
-        .queue()
-        .map(|queue| with_queue(Block::live(), Some(queue)));
+    let queue = Queue::of(&next);
+    next.block = (queue.tail > 0).then(|| queue.behind(Block::live()));
     next
 }
 
@@ -181,9 +202,12 @@ fn base(record: Option<&Record>, stamp: &Stamp<'_>) -> Record {
 }
 
 /// The event's id is remembered, its place passed, its troubles forgotten.
+///
+/// An id that is known already keeps its first content: a conflict does not
+/// make the original one.
 fn settle(next: &mut Record, change: &Change<'_>) {
     let facts = change.facts;
-    if !matches!(facts.origin, Origin::Timer { .. }) {
+    if !matches!(facts.origin, Origin::Timer { .. }) && next.find(&facts.event).is_none() {
         let at_s = u32::try_from(change.stamp.now_ms / 1000).unwrap_or(u32::MAX);
         let seen = SeenId {
             event: facts.event,
@@ -206,35 +230,94 @@ fn settle(next: &mut Record, change: &Change<'_>) {
         created_ns,
     } = facts.origin
     {
+        // Resolved, it is no longer one that others have passed.
+        next.dead.retain(|dead| dead.sequence != at.sequence);
         let highest = next
             .cursor
             .as_ref()
             .filter(|c| c.created_ns == created_ns)
             .map_or(0, |c| c.stored_ns);
-        let stored_ns = highest.max(at.stored_ns);
+        let passed = match facts.origin {
+            // An entry may be resolved after later events have passed it.
+            Origin::Queue { .. } => next
+                .cursor
+                .as_ref()
+                .filter(|c| c.created_ns == created_ns)
+                .map_or(0, |c| c.sequence),
+            Origin::Log { .. } | Origin::Shared { .. } | Origin::Timer { .. } => 0,
+        };
         next.cursor = Some(Cursor {
             stream: stream.to_owned(),
             created_ns,
-            sequence: at.sequence,
-            stored_ns,
+            sequence: at.sequence.max(passed),
+            stored_ns: highest.max(at.stored_ns),
         });
     }
-    let queue = match (facts.origin, next.queue()) {
-        (Origin::Queue { at, .. }, Some((_, tail))) => {
-            (at.sequence < tail).then_some((at.sequence + 1, tail))
-        }
-        (_, queue) => queue,
+    let queue = Queue::of(next).without(facts);
+    next.block = match next.block.take() {
+        // A timer's attempts are not this event's to forget, nor the reverse.
+        Some(block) if is_trouble_of_another(&block, facts) => Some(queue.behind(block)),
+        Some(_) | None => (queue.tail > 0).then(|| queue.behind(Block::live())),
     };
-    next.block = queue.map(|queue| with_queue(Block::live(), Some(queue)));
 }
 
-fn with_queue(block: Block, queue: Option<(u64, u64)>) -> Block {
-    let (head, tail) = queue.unwrap_or((0, 0));
-    Block {
-        head,
-        tail,
-        ..block
+/// What a block says of the queue, whatever else becomes of it.
+#[derive(Clone, Copy)]
+struct Queue {
+    head: u64,
+    tail: u64,
+    count: u32,
+}
+
+impl Queue {
+    fn of(record: &Record) -> Self {
+        let block = record.block.as_ref();
+        Self {
+            head: block.map_or(0, |block| block.head),
+            tail: block.map_or(0, |block| block.tail),
+            count: block.map_or(0, |block| block.queued),
+        }
     }
+
+    /// An entry that is settled leaves, and takes all before it along: they
+    /// were settled earlier.
+    fn without(self, facts: &Facts<'_>) -> Self {
+        let Origin::Queue { at, .. } = facts.origin else {
+            return self;
+        };
+        if !(self.head..=self.tail).contains(&at.sequence) {
+            return self;
+        }
+        if at.sequence == self.tail {
+            return Self {
+                head: 0,
+                tail: 0,
+                count: 0,
+            };
+        }
+        Self {
+            head: at.sequence + 1,
+            count: self.count.saturating_sub(1),
+            ..self
+        }
+    }
+
+    fn behind(self, block: Block) -> Block {
+        Block {
+            head: self.head,
+            tail: self.tail,
+            queued: self.count,
+            ..block
+        }
+    }
+}
+
+fn is_trouble_of_another(block: &Block, facts: &Facts<'_>) -> bool {
+    let trouble = match block.status() {
+        Status::Retrying | Status::WaitingNeed | Status::NotReady => true,
+        Status::Live | Status::Dead | Status::OutboxBlocked => false,
+    };
+    trouble && block.event != facts.event
 }
 
 /// The sequence an entry is filed under, or the timer's id.

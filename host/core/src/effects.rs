@@ -13,6 +13,9 @@ use crate::record::{self, TIMERS_MAX};
 
 /// Bytes that each emission counts for, beside its data, subject and attributes.
 pub const EMISSION_OVERHEAD: u64 = 128;
+/// Headers that the attributes of an emission make, percent-encoded: the broker
+/// takes 64 KiB for all headers of a message.
+pub const ATTRIBUTES_WIRE_BYTES_MAX: usize = 32 << 10;
 /// Data of a timer.
 pub const TIMER_DATA_MAX: usize = 4096;
 /// Ten years.
@@ -66,6 +69,10 @@ pub enum Refusal {
         name: String,
         reason: &'static str,
     },
+    #[error(
+        "the attributes of emission {index} make {found} bytes of headers; at most {ATTRIBUTES_WIRE_BYTES_MAX} are allowed"
+    )]
+    AttributesTooLarge { index: usize, found: usize },
     #[error("emission {index} has no data, and its content type is JSON")]
     EmptyData { index: usize },
     #[error("emission {index}: the content type is not printable ASCII of at most 256 bytes")]
@@ -254,7 +261,25 @@ fn attributes(index: usize, given: &[(String, String)]) -> Result<Vec<record::At
             value: value.clone(),
         });
     }
+    let found = out.iter().map(wire_bytes).sum();
+    if found > ATTRIBUTES_WIRE_BYTES_MAX {
+        return Err(Refusal::AttributesTooLarge { index, found });
+    }
     Ok(out)
+}
+
+/// What an attribute takes as a header: `ce-name: value` and a line end, with
+/// everything outside visible ASCII, quotes and percent signs encoded.
+fn wire_bytes(attribute: &record::Attribute) -> usize {
+    let value = attribute.value.bytes();
+    let encoded = |b: u8| {
+        if b.is_ascii_graphic() && b != b'"' && b != b'%' {
+            1
+        } else {
+            3
+        }
+    };
+    attribute.name.len() + "ce-: \r\n".len() + value.map(encoded).sum::<usize>()
 }
 
 fn check_state(manifest: &Manifest, change: &StateChange) -> Result<(), Refusal> {

@@ -11,6 +11,8 @@ use prost::encoding::{DecodeContext, decode_key, skip_field};
 use crate::event::Position;
 use crate::ids::{ContentHash, EventHash};
 
+/// The `source` of the events that timers come back as.
+pub const TIMER_SOURCE: &str = "wharf";
 /// The format that this version writes.
 pub const FORMAT: u8 = 1;
 /// Timers that one entity may hold.
@@ -220,6 +222,9 @@ pub struct Block {
     /// The call of `event` with an unknown outcome: when it was first made.
     #[prost(uint64, tag = "19")]
     pub unknown_since_ms: u64,
+    /// Events in the queue.
+    #[prost(uint32, tag = "20")]
+    pub queued: u32,
 }
 
 /// What the entity's first unsettled event does.
@@ -371,6 +376,11 @@ impl Record {
         self.ids_evicted_early += excess as u64;
     }
 
+    /// Bytes that it takes in the ledger.
+    pub fn bytes(&self) -> usize {
+        1 + self.encoded_len()
+    }
+
     pub fn status(&self) -> Status {
         self.block.as_ref().map_or(Status::Live, Block::status)
     }
@@ -381,11 +391,36 @@ impl Record {
         (block.tail > 0).then_some((block.head, block.tail))
     }
 
-    /// The timer that is due next.
+    /// The timer that is due next; a dead one never is.
     pub fn next_timer(&self) -> Option<&Timer> {
         self.timers
             .iter()
+            .filter(|timer| !self.is_dead_timer(timer))
             .min_by_key(|timer| (timer.due_ms, timer.position))
+    }
+
+    /// The first timer that is dead and whose entry may not be written yet.
+    pub fn dead_timer(&self) -> Option<&Timer> {
+        self.timers.iter().find(|timer| self.is_dead_timer(timer))
+    }
+
+    /// The timer whose attempts the block counts.
+    pub fn troubled_timer(&self) -> Option<&Timer> {
+        let block = self.block.as_ref()?;
+        self.timers.iter().find(|timer| {
+            let id = crate::commit::record_timer_id(timer);
+            block.event == crate::ids::event_hash(TIMER_SOURCE, &id)
+        })
+    }
+
+    fn is_dead_timer(&self, timer: &Timer) -> bool {
+        let head = self.block.as_ref().map_or("", |block| &block.head_timer);
+        let mut dead = self.dead.iter().map(|dead| dead.timer_id.as_str());
+        if head.is_empty() && self.dead.is_empty() {
+            return false;
+        }
+        let id = crate::commit::record_timer_id(timer);
+        head == id || dead.any(|dead| dead == id)
     }
 
     /// Whether something still has to happen to this entity by itself, so that

@@ -22,8 +22,9 @@ pub enum Route {
         /// Index in the manifest's `on`.
         subscription: usize,
     },
-    /// Its type is not listed: settled without the guest.
-    Ignored,
+    /// Its type is not listed: settled without the guest. Its key, if it has
+    /// one: another version may have handled it, and left something to finish.
+    Ignored { key: Option<String> },
     /// It has no key, or no subscription. Parked as it came.
     Undecodable(Undecodable),
 }
@@ -42,10 +43,11 @@ pub fn route(manifest: &Manifest, event: &Event) -> Route {
             .iter()
             .find_map(|pattern| pattern.matches(&event.subject));
         let Some(captures) = found else { continue };
+        let key = key_of(manifest, subscription, event, &captures);
         if !is_listed(subscription, event) {
-            return Route::Ignored;
+            return Route::Ignored { key: key.ok() };
         }
-        return match key_of(manifest, subscription, event, &captures) {
+        return match key {
             Ok(key) => Route::Run {
                 key,
                 subscription: index,

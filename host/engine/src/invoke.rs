@@ -68,7 +68,8 @@ pub struct Report {
     pub waited: Duration,
     /// Time on the clock, from the start of the instance to the answer.
     pub wall: Duration,
-    /// CPU time, host functions included, waiting left out.
+    /// CPU time, host functions included, waiting left out. For an attempt that
+    /// ends within one tick (5 ms): time on the clock, less waiting.
     pub cpu: Duration,
     /// All linear memories of the instance at the end, in bytes.
     pub memory_bytes: u64,

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 
 /// What a slice may count for that was timed by the wall; two ticks.
-const FIRST_SLICE_MAX_NS: u64 = 10_000_000;
+const WALL_SLICE_MAX_NS: u64 = 10_000_000;
 
 /// CPU time of one attempt. Only the task that makes the attempt touches it.
 #[derive(Debug)]
@@ -55,8 +55,7 @@ impl Meter {
     /// What was used so far, asked at a tick, from inside a poll.
     pub(crate) fn spent_at_tick(&self) -> Duration {
         if !self.exact.load(Relaxed) {
-            self.spent_ns
-                .fetch_add(self.slice_ns().min(FIRST_SLICE_MAX_NS), Relaxed);
+            self.spent_ns.fetch_add(self.slice_ns(), Relaxed);
             self.exact.store(true, Relaxed);
             self.slice_began_ns.store(self.now_ns(), Relaxed);
         }
@@ -70,8 +69,13 @@ impl Meter {
     }
 
     fn slice_ns(&self) -> u64 {
-        self.now_ns()
-            .saturating_sub(self.slice_began_ns.load(Relaxed))
+        let now = self.now_ns();
+        let slice = now.saturating_sub(self.slice_began_ns.load(Relaxed));
+        if self.exact.load(Relaxed) {
+            slice
+        } else {
+            slice.min(WALL_SLICE_MAX_NS)
+        }
     }
 
     /// On the clock in use; the two clocks are never compared.

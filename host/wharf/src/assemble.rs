@@ -211,7 +211,9 @@ impl Parts {
             destinations: self.destinations(&manifest)?,
             in_flight: Semaphore::new(manifest.max_in_flight as usize),
             metrics: self.metrics.handler(&manifest.name),
-            message_bytes_max: max_payload.saturating_sub(HEADERS_BYTES),
+            message_bytes_max: self
+                .message_bytes_max(&manifest)?
+                .saturating_sub(HEADERS_BYTES),
             record_bytes_max: max_payload.saturating_sub(RECORD_HEADROOM_BYTES / 4),
             component: ArcSwap::from(component),
             runtime: self.runtime.clone(),
@@ -228,6 +230,16 @@ impl Parts {
             )
         };
         self.catalog.get(name).ok_or_else(|| missing().into())
+    }
+
+    /// The smallest message that any of the handler's destinations takes.
+    fn message_bytes_max(&self, manifest: &Manifest) -> anyhow::Result<u64> {
+        let mut least = self.broker.control().max_payload();
+        for destination in self.destinations(manifest)?.values() {
+            let limit = self.stream(&destination.stream)?.config.max_msg_size;
+            least = least.min(u64::try_from(limit).unwrap_or(u64::MAX));
+        }
+        Ok(least)
     }
 
     fn destinations(&self, manifest: &Manifest) -> anyhow::Result<BTreeMap<String, Destination>> {

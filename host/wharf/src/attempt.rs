@@ -1,6 +1,7 @@
 //! One attempt: guest code runs on one event.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use wharf_core::contract;
 use wharf_core::judge;
@@ -80,8 +81,8 @@ pub async fn run(
         traceparent: work.event.traceparent.as_deref().map(Arc::from),
         cancel: owner.cut.clone(),
     };
+    work.begun.store(true, Ordering::Relaxed);
     let report = handler.runtime.invoke(&component, attempt).await;
-    work.gauge.set(UnsettledState::Held);
     handler.account(&report);
     Ok(Trial {
         tried: Tried::Ran(Box::new(report)),
@@ -105,7 +106,7 @@ fn event(owner: &Owner, work: &Work, block: Option<&Block>) -> contract::Event {
         now_ms: clock::now_ms(),
         sequence: event.position.sequence,
         attempt: 1 + judge::attempts(block, &facts.event),
-        first_try: work.first_seen && !troubled,
+        first_try: work.first_seen && !troubled && !work.begun.load(Ordering::Relaxed),
         idempotency_key: owner.handler.identity(work).idempotency_key(),
         correlation_id: event
             .correlation_id

@@ -44,7 +44,10 @@ impl Bundle {
     pub fn wasm(&self) -> Result<Bytes, Failure> {
         let path = self.wasm_path();
         std::fs::read(&path).map(Bytes::from).map_err(|error| {
-            let message = format!("the component of handler `{}` cannot be read: {error}", self.manifest.name);
+            let message = format!(
+                "the component of handler `{}` cannot be read: {error}",
+                self.manifest.name
+            );
             Failure::new(Code::ComponentMissing, message).place(path.display().to_string())
         })
     }
@@ -52,13 +55,18 @@ impl Bundle {
 
 impl Shelf {
     fn put(&mut self, folder: PathBuf, located: Located<Manifest>) {
-        self.bundles.push(Bundle { folder, manifest: located.value.clone() });
+        self.bundles.push(Bundle {
+            folder,
+            manifest: located.value.clone(),
+        });
         self.located.push(located);
     }
 
     /// The bundle of a handler.
     pub fn get(&self, handler: &str) -> Option<&Bundle> {
-        self.bundles.iter().find(|bundle| bundle.manifest.name == handler)
+        self.bundles
+            .iter()
+            .find(|bundle| bundle.manifest.name == handler)
     }
 }
 
@@ -97,7 +105,9 @@ pub fn read_all(folder: &Path) -> Result<Shelf, Failure> {
 ///
 /// # Errors
 /// A file cannot be read.
-pub fn read_each(folders: impl IntoIterator<Item = PathBuf>) -> Result<(Shelf, Vec<Problem>), Failure> {
+pub fn read_each(
+    folders: impl IntoIterator<Item = PathBuf>,
+) -> Result<(Shelf, Vec<Problem>), Failure> {
     let (mut shelf, mut problems) = (Shelf::default(), Vec::new());
     for folder in folders {
         let path = folder.join(MANIFEST_FILE);
@@ -121,7 +131,11 @@ pub fn folders(folder: &Path) -> Result<BTreeSet<PathBuf>, Failure> {
         return Ok(BTreeSet::from([folder.to_owned()]));
     }
     let unreadable = |error: std::io::Error| {
-        Failure::new(Code::NoBundles, format!("the folder cannot be read: {error}")).place(folder.display().to_string())
+        Failure::new(
+            Code::NoBundles,
+            format!("the folder cannot be read: {error}"),
+        )
+        .place(folder.display().to_string())
     };
     let entries = std::fs::read_dir(folder).map_err(unreadable)?;
     let mut found = BTreeSet::new();

@@ -205,7 +205,8 @@ mod tests {
     #[test]
     fn codes_ascend_and_no_title_is_used_twice() {
         assert!(Code::ALL.is_sorted_by(|a, b| a.as_str() < b.as_str()));
-        let titles: std::collections::BTreeSet<_> = Code::ALL.iter().map(|code| code.title()).collect();
+        let titles: std::collections::BTreeSet<_> =
+            Code::ALL.iter().map(|code| code.title()).collect();
         assert_eq!(titles.len(), Code::ALL.len());
     }
 
@@ -214,13 +215,28 @@ mod tests {
         for code in Code::ALL {
             let text = page(*code);
             let title = format!("# {code}: {}\n", code.title());
-            assert!(text.starts_with(&title), "{code}: the page begins otherwise than `{}`", title.trim());
-            for part in ["## What happened", "## Why", "## What to do next", "## Example"] {
+            assert!(
+                text.starts_with(&title),
+                "{code}: the page begins otherwise than `{}`",
+                title.trim()
+            );
+            for part in [
+                "## What happened",
+                "## Why",
+                "## What to do next",
+                "## Example",
+            ] {
                 assert!(text.contains(part), "{code}: the page has no part `{part}`");
             }
-            assert!(text.contains(&format!("error[{code}]")), "{code}: the example does not show the error");
+            assert!(
+                text.contains(&format!("error[{code}]")),
+                "{code}: the example does not show the error"
+            );
             let exit = format!("Exit code {}.", code.exit() as u8);
-            assert!(text.contains(&exit), "{code}: the page does not say `{exit}`");
+            assert!(
+                text.contains(&exit),
+                "{code}: the page does not say `{exit}`"
+            );
         }
     }
 }

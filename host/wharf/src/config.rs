@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use percent_encoding::percent_decode_str;
 use wharf_core::config::Located;
 use wharf_core::needs::{self, Needs};
 use wharf_core::place::{self, Nats, Place, Servers};
@@ -28,7 +29,12 @@ pub struct PlaceArgs {
     #[arg(long, value_name = "FILE", env = "WHARF_CONFIG")]
     pub config: Option<PathBuf>,
     /// Servers to connect to, several with commas [default: nats://127.0.0.1:4222].
-    #[arg(long, value_name = "URL", env = "WHARF_NATS_URL", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "WHARF_NATS_URL",
+        hide_env_values = true
+    )]
     pub nats_url: Option<String>,
     /// A context of the `nats` tool, with servers and credentials.
     #[arg(long, value_name = "NAME", env = "WHARF_NATS_CONTEXT")]
@@ -48,7 +54,10 @@ pub struct Setting {
 
 impl Setting {
     pub fn place(&self) -> Place {
-        self.file.as_ref().map(|file| file.value.clone()).unwrap_or_default()
+        self.file
+            .as_ref()
+            .map(|file| file.value.clone())
+            .unwrap_or_default()
     }
 }
 
@@ -60,7 +69,10 @@ impl PlaceArgs {
     /// the connection cannot be used.
     pub fn load(&self, name: &str) -> Result<Setting, Failure> {
         let file = self.read()?;
-        let nats = file.as_ref().map(|file| file.value.nats.clone()).unwrap_or_default();
+        let nats = file
+            .as_ref()
+            .map(|file| file.value.nats.clone())
+            .unwrap_or_default();
         let connection = self.connection(name, &nats)?;
         Ok(Setting { file, connection })
     }
@@ -74,10 +86,14 @@ impl PlaceArgs {
         if let Some(context) = context {
             return Settings::from_context(name, context).map_err(Failure::from);
         }
-        let creds = self.creds.clone().or_else(|| nats.creds.clone().map(PathBuf::from));
+        let creds = self
+            .creds
+            .clone()
+            .or_else(|| nats.creds.clone().map(PathBuf::from));
+        let servers = self.servers(nats);
         Ok(Settings {
-            servers: self.servers(nats),
-            auth: creds.map_or(Auth::None, Auth::Credentials),
+            auth: creds.map_or_else(|| auth_in(&servers), Auth::Credentials),
+            servers,
             tls: tls(&nats.tls),
             name: name.to_owned(),
             inbox_prefix: None,
@@ -127,7 +143,12 @@ pub fn resolve(needs: &Located<Needs>) -> Result<BTreeMap<String, wharf_engine::
             None => None,
             Some(auth) => {
                 let value = auth.value.resolve(need_secret).map_err(|error| {
-                    let variable = auth.value.secrets().map(secrets::need_variable).collect::<Vec<_>>().join(", ");
+                    let variable = auth
+                        .value
+                        .secrets()
+                        .map(secrets::need_variable)
+                        .collect::<Vec<_>>()
+                        .join(", ");
                     Failure::new(Code::SecretMissing, format!("need `{name}`: {error}"))
                         .place(needs.file.clone())
                         .remedy(format!("set the environment variable {variable}"))
@@ -136,7 +157,14 @@ pub fn resolve(needs: &Located<Needs>) -> Result<BTreeMap<String, wharf_engine::
             }
         };
         let url = need.url.as_str().to_owned();
-        places.insert(name.clone(), wharf_engine::Place { url, auth, max_in_flight: need.max_in_flight });
+        places.insert(
+            name.clone(),
+            wharf_engine::Place {
+                url,
+                auth,
+                max_in_flight: need.max_in_flight,
+            },
+        );
     }
     Ok(places)
 }
@@ -161,7 +189,28 @@ fn read<T>(
         return Ok(None);
     }
     let text = text(path)?;
-    parse(&path.display().to_string(), &text).map(Some).map_err(Failure::problems)
+    parse(&path.display().to_string(), &text)
+        .map(Some)
+        .map_err(Failure::problems)
+}
+
+/// The user and password, or the token, of the first address that holds one.
+fn auth_in(servers: &[String]) -> Auth {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let held = servers.iter().find_map(|server| {
+        let authority = server
+            .split_once("://")
+            .map_or(server.as_str(), |(_, rest)| rest);
+        authority.rsplit_once('@').map(|(held, _)| held)
+    });
+    match held.map(|held| held.split_once(':').ok_or(held)) {
+        None => Auth::None,
+        Some(Err(token)) => Auth::Token(decoded(token)),
+        Some(Ok((user, password))) => Auth::User {
+            user: decoded(user),
+            password: decoded(password),
+        },
+    }
 }
 
 fn tls(tls: &place::Tls) -> Tls {
@@ -184,27 +233,70 @@ mod tests {
     use super::*;
 
     fn nats(text: &str) -> Nats {
-        place::parse("wharf.toml", text).expect("the file is valid").nats
+        place::parse("wharf.toml", text)
+            .expect("the file is valid")
+            .nats
     }
 
     #[test]
     fn a_flag_goes_before_the_file_and_the_file_before_the_default() {
-        let servers = |args: &PlaceArgs, text: &str| args.connection("t", &nats(text)).map(|c| c.servers);
-        let flag = PlaceArgs { nats_url: Some("nats://a:1, nats://b:2".into()), ..PlaceArgs::default() };
+        let servers =
+            |args: &PlaceArgs, text: &str| args.connection("t", &nats(text)).map(|c| c.servers);
+        let flag = PlaceArgs {
+            nats_url: Some("nats://a:1, nats://b:2".into()),
+            ..PlaceArgs::default()
+        };
         let file = "[nats]\nurl = \"nats://c:3\"";
         assert_eq!(servers(&flag, file).unwrap(), ["nats://a:1", "nats://b:2"]);
-        assert_eq!(servers(&PlaceArgs::default(), file).unwrap(), ["nats://c:3"]);
-        assert_eq!(servers(&PlaceArgs::default(), "").unwrap(), ["nats://127.0.0.1:4222"]);
-        assert_eq!(servers(&flag, "[nats]\ncontext = \"prod\"").unwrap(), ["nats://a:1", "nats://b:2"]);
+        assert_eq!(
+            servers(&PlaceArgs::default(), file).unwrap(),
+            ["nats://c:3"]
+        );
+        assert_eq!(
+            servers(&PlaceArgs::default(), "").unwrap(),
+            ["nats://127.0.0.1:4222"]
+        );
+        assert_eq!(
+            servers(&flag, "[nats]\ncontext = \"prod\"").unwrap(),
+            ["nats://a:1", "nats://b:2"]
+        );
+    }
+
+    #[test]
+    fn an_address_may_hold_a_user_or_a_token() {
+        let auth = |url: &str| auth_in(&["nats://plain:1".to_owned(), url.to_owned()]);
+        let user = |user: &str, password: &str| Auth::User {
+            user: user.into(),
+            password: password.into(),
+        };
+        assert_eq!(auth("nats://me:p%40ss@host:4222"), user("me", "p@ss"));
+        assert_eq!(auth("nats://t0ken@host:4222"), Auth::Token("t0ken".into()));
+        assert_eq!(auth("nats://host:4222"), Auth::None);
     }
 
     #[test]
     fn a_context_and_an_address_or_credentials_together_are_refused() {
-        let context = PlaceArgs { nats_context: Some("prod".into()), ..PlaceArgs::default() };
-        let with_url = PlaceArgs { nats_url: Some("nats://a:1".into()), ..context.clone() };
-        let with_creds = PlaceArgs { creds: Some("c".into()), ..context };
-        let creds_only = PlaceArgs { creds: Some("c".into()), ..PlaceArgs::default() };
-        for (args, file) in [(&with_url, ""), (&with_creds, ""), (&creds_only, "[nats]\ncontext = \"prod\"")] {
+        let context = PlaceArgs {
+            nats_context: Some("prod".into()),
+            ..PlaceArgs::default()
+        };
+        let with_url = PlaceArgs {
+            nats_url: Some("nats://a:1".into()),
+            ..context.clone()
+        };
+        let with_creds = PlaceArgs {
+            creds: Some("c".into()),
+            ..context
+        };
+        let creds_only = PlaceArgs {
+            creds: Some("c".into()),
+            ..PlaceArgs::default()
+        };
+        for (args, file) in [
+            (&with_url, ""),
+            (&with_creds, ""),
+            (&creds_only, "[nats]\ncontext = \"prod\""),
+        ] {
             let failure = args.connection("t", &nats(file)).unwrap_err();
             assert_eq!(failure.code, Code::ContextConflict, "{args:?} {file}");
         }

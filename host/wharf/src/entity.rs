@@ -5,7 +5,7 @@
 //! out of date loses and is read again, from the leader.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::{Mutex, MutexGuard};
 use wharf_core::outcome::HostFault;
@@ -27,12 +27,15 @@ pub struct Entity {
     pub finishing: Mutex<()>,
     /// Bytes of the record in memory, for the bound on all of them.
     weight: AtomicUsize,
+    published: AtomicU64,
 }
 
 #[derive(Default)]
 struct State {
     known: Option<Known>,
-    /// What an earlier owner left of it has been finished.
+    /// How often it was read from the ledger.
+    loads: u64,
+    /// What an earlier owner left of it, as of the last read, is finished.
     finished: bool,
     /// A lost compare-and-set or silence: only the leader can be believed.
     distrust: bool,
@@ -58,7 +61,10 @@ pub enum Write {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leftovers {
     Finished,
-    Unknown,
+    /// Of this read of the ledger.
+    Unknown {
+        load: u64,
+    },
 }
 
 impl Known {
@@ -85,6 +91,7 @@ impl Entity {
             state: Mutex::default(),
             finishing: Mutex::default(),
             weight: AtomicUsize::new(0),
+            published: AtomicU64::new(0),
         }
     }
 
@@ -98,7 +105,7 @@ impl Entity {
             let leftovers = if state.finished {
                 Leftovers::Finished
             } else {
-                Leftovers::Unknown
+                Leftovers::Unknown { load: state.loads }
             };
             return Ok((known.clone(), leftovers));
         }
@@ -116,12 +123,15 @@ impl Entity {
                 Err(fault) => owner.pause_before(&fault, FAULT_PAUSE_MS).await?,
             }
         };
+        let load = state.loads + 1;
         *state = State {
             known: Some(known.clone()),
+            loads: load,
             finished: false,
             distrust: false,
         };
-        Ok((known, Leftovers::Unknown))
+        self.note(owner, &known);
+        Ok((known, Leftovers::Unknown { load }))
     }
 
     /// Writes the next record over `known`.
@@ -157,19 +167,26 @@ impl Entity {
         let bytes = bytes::Bytes::from(record::encode(&next));
         loop {
             let started = std::time::Instant::now();
-            match handler
-                .ledger
-                .commit(&self.token, known.revision, bytes.clone(), &options)
-                .await
-            {
+            let commit =
+                handler
+                    .ledger
+                    .commit(&self.token, known.revision, bytes.clone(), &options);
+            let result = tokio::select! {
+                result = commit => result,
+                () = owner.cut.cancelled() => {
+                    forget(&mut state);
+                    return Err(Stopped);
+                }
+            };
+            match result {
                 CommitResult::Committed { revision } => {
                     handler.metrics.commit(started.elapsed());
-                    self.weigh(bytes.len());
                     let known = Known {
                         record: Some(Arc::new(next)),
                         revision,
                     };
                     state.known = Some(known.clone());
+                    self.note(owner, &known);
                     return Ok(Write::Written(known));
                 }
                 CommitResult::Lost { .. } => {
@@ -182,18 +199,33 @@ impl Entity {
         }
     }
 
+    /// Keeps what must be known of the record without waiting for it.
+    fn note(&self, owner: &Owner, known: &Known) {
+        let record = known.record();
+        let bytes = record.map_or(0, Record::bytes);
+        self.weight.store(bytes, Ordering::Relaxed);
+        let outbox = record.and_then(|record| record.outbox.as_ref());
+        let sequence = outbox.map_or(0, |outbox| outbox.sequence);
+        self.published.store(sequence, Ordering::Relaxed);
+        owner.standing.see(&self.token, record);
+    }
+
+    /// The event whose emissions the record holds: until the watermark passes
+    /// it, only memory tells that they are published. 0: none.
+    pub fn outbox_sequence(&self) -> u64 {
+        self.published.load(Ordering::Relaxed)
+    }
+
     /// Bytes that its record takes in memory.
     pub fn weight(&self) -> usize {
         self.weight.load(Ordering::Relaxed)
     }
 
-    fn weigh(&self, bytes: usize) {
-        self.weight.store(bytes, Ordering::Relaxed);
-    }
-
-    /// Nothing is left undone in the record that is in memory.
-    pub async fn finished(&self) {
-        self.state.lock().await.finished = true;
+    /// Nothing is left undone of what that read of the ledger found. A later
+    /// read may have found another owner's write.
+    pub async fn finished(&self, load: u64) {
+        let mut state = self.state.lock().await;
+        state.finished = state.loads == load;
     }
 
     /// Forgets the copy, so that the next load asks the leader.
@@ -222,7 +254,6 @@ impl Entity {
         let fault = |e: record::Error| HostFault::record(e.to_string());
         let record = record::decode(&stored.bytes).map_err(fault)?;
         record.check_key(&self.key).map_err(fault)?;
-        self.weigh(stored.bytes.len());
         Ok(Known {
             record: Some(Arc::new(record)),
             revision: stored.revision,
@@ -234,11 +265,9 @@ impl Entity {
 const FAULT_PAUSE_MS: u64 = 250;
 
 fn forget(state: &mut State) {
-    *state = State {
-        known: None,
-        finished: false,
-        distrust: true,
-    };
+    state.known = None;
+    state.finished = false;
+    state.distrust = true;
 }
 
 fn broker(error: &wharf_jetstream::error::Error) -> HostFault {

@@ -6,7 +6,7 @@
 
 use wharf_core::admit::Duplicate;
 use wharf_core::commit;
-use wharf_core::record::{Outbox, Record};
+use wharf_core::record::{Outbox, Record, Status};
 
 use crate::entity::{Entity, Known, Leftovers, Write};
 use crate::owner::Owner;
@@ -25,8 +25,9 @@ pub async fn load(owner: &Owner, entity: &Entity) -> Result<Known, Stopped> {
         }
         let _alone = entity.finishing.lock().await;
         let (known, leftovers) = entity.load(owner).await?;
-        if leftovers == Leftovers::Unknown {
+        if let Leftovers::Unknown { load } = leftovers {
             finish(owner, entity, &known).await?;
+            entity.finished(load).await;
         }
     }
 }
@@ -37,10 +38,12 @@ async fn finish(owner: &Owner, entity: &Entity, known: &Known) -> Result<(), Sto
         .filter(|record| commit::may_be_unpublished(record, owner.watermark()));
     if let Some(left) = unpublished.and_then(|record| record.outbox.as_ref()) {
         outbox::publish_again(owner, entity, left).await?;
-        confirm(owner, entity).await?;
+        confirm(owner, entity, left).await?;
     }
-    entity.finished().await;
-    Ok(())
+    match known.record().map(Record::status) {
+        Some(Status::OutboxBlocked) => outbox::unblock(owner, entity).await,
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// The record is written: everything in it now goes out, then the event is
@@ -66,7 +69,9 @@ pub async fn committed(
     if next_due(before) != next_due(now) {
         arm(owner, entity, record).await?;
     }
-    confirm(owner, entity).await?;
+    if let Some(out) = &record.outbox {
+        confirm(owner, entity, out).await?;
+    }
     let evicted = |known: &Known| known.record().map_or(0, |record| record.ids_evicted_early);
     owner
         .handler
@@ -101,15 +106,16 @@ pub async fn duplicate(
     Ok(Settlement::Duplicate)
 }
 
-/// Takes an event that needs no work out of the queue.
+/// Takes an event that needs no work out of the queue, if it is still there.
 ///
 /// # Errors
 /// [`Stopped`] when the lane has to end first.
 pub async fn pass(owner: &Owner, entity: &Entity, work: &Work) -> Result<(), Stopped> {
+    owner.may_start().await?;
     loop {
         let known = load(owner, entity).await?;
-        let Some(record) = known.record() else {
-            return Ok(());
+        let Some(record) = known.record().filter(|record| is_queued(record, work)) else {
+            return park::remove_resolved(owner, entity, work, &known).await;
         };
         let next = owner
             .handler
@@ -118,6 +124,12 @@ pub async fn pass(owner: &Owner, entity: &Entity, work: &Work) -> Result<(), Sto
             return park::remove_resolved(owner, entity, work, &known).await;
         }
     }
+}
+
+/// Whether the record says that the event waits in its queue.
+pub fn is_queued(record: &Record, work: &Work) -> bool {
+    let range = record.queue();
+    range.is_some_and(|(head, tail)| (head..=tail).contains(&work.sequence()))
 }
 
 /// An at-least-once handler's success: what it emits has an id of its own, so a
@@ -156,15 +168,21 @@ fn next_due(known: &Known) -> Option<u64> {
 }
 
 /// Nothing but the record tells that the outbox of a commit without a sequence
-/// has gone out, so that is written before its firing is acknowledged. When
-/// another owner's write comes first, that owner finishes the outbox.
-async fn confirm(owner: &Owner, entity: &Entity) -> Result<(), Stopped> {
-    let (known, _) = entity.load(owner).await?;
-    let Some(record) = known.record().filter(|record| record.owes_confirmation()) else {
-        return Ok(());
-    };
-    let next = owner
-        .handler
-        .stamp(entity, |stamp| commit::confirmed(record, stamp));
-    entity.write(owner, &known, next).await.map(|_| ())
+/// has gone out, so that is written before its firing is acknowledged.
+async fn confirm(owner: &Owner, entity: &Entity, out: &Outbox) -> Result<(), Stopped> {
+    loop {
+        let (known, _) = entity.load(owner).await?;
+        let owed = known.record().filter(|record| {
+            let outbox = record.outbox.as_ref();
+            record.owes_confirmation() && outbox.is_some_and(|outbox| outbox.event == out.event)
+        });
+        let Some(record) = owed else { return Ok(()) };
+        let next = owner
+            .handler
+            .stamp(entity, |stamp| commit::confirmed(record, stamp));
+        // Lost to this owner's own spiller, it is tried again.
+        if let Write::Written(_) = entity.write(owner, &known, next).await? {
+            return Ok(());
+        }
+    }
 }

@@ -15,7 +15,7 @@ use wharf_core::pattern::Pattern;
 use wharf_engine::{Component, Report, Runtime};
 use wharf_jetstream::api::Api;
 use wharf_jetstream::connection::Broker;
-use wharf_jetstream::ledger::Ledger;
+use wharf_jetstream::ledger::{Ledger, Usage};
 use wharf_jetstream::names::Lineage;
 use wharf_jetstream::parking::Parking;
 use wharf_jetstream::publisher::Publisher;
@@ -195,6 +195,16 @@ impl Handler {
             fault = fault.kind.code(),
             reason = fault.message,
             "host fault"
+        );
+    }
+
+    /// The ledger is at 80 % of its limit.
+    pub fn alarm_full(&self, usage: &Usage) {
+        tracing::error!(
+            handler = self.name(),
+            bytes = usage.bytes,
+            bytes_max = usage.bytes_max,
+            "the ledger is nearly full: reading stops; raise the limit of its stream"
         );
     }
 

@@ -22,6 +22,7 @@ mod owner;
 mod park;
 mod pipeline;
 mod run;
+mod standing;
 mod unordered;
 mod unpack;
 mod work;

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use wharf_core::commit;
 use wharf_core::outcome::HostFault;
-use wharf_core::record::{Emission, Outbox};
+use wharf_core::record::{Emission, Outbox, Status};
 use wharf_jetstream::catalog::lookup;
 use wharf_jetstream::codec::{self, EncodeError, Outgoing};
 use wharf_jetstream::publisher::PublishError;
@@ -36,40 +36,80 @@ pub async fn publish(
 ) -> Result<(), Stopped> {
     let started = Instant::now();
     for emission in &outbox.emissions {
-        publish_one(owner, entity, outbox, emission, gauge).await?;
+        deliver(owner, entity, outbox, emission, gauge, Sent::Never).await?;
     }
-    owner
-        .handler
-        .metrics
-        .published(outbox.emissions.len() as u64, started.elapsed());
+    let count = outbox.emissions.len() as u64;
+    owner.handler.metrics.published(count, started.elapsed());
     Ok(())
 }
 
 /// Publishes what an earlier process may or may not have published.
 ///
+/// # Errors
+/// [`Stopped`] when the lane is cut off.
+pub async fn publish_again(owner: &Owner, entity: &Entity, outbox: &Outbox) -> Result<(), Stopped> {
+    let gauge = Gauge::new(&owner.handler.metrics);
+    for emission in &outbox.emissions {
+        deliver(owner, entity, outbox, emission, &gauge, Sent::Maybe).await?;
+    }
+    Ok(())
+}
+
+/// Whether the emission can be stored already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    Never,
+    Maybe,
+}
+
+/// Brings one emission into its stream, once.
+///
 /// Inside the destination's duplicate window a repetition is harmless. Beyond
 /// half of it the stream is asked first what it has (interleavings 3 and 22);
 /// where it cannot say, nothing is published and the entity is outbox-blocked.
-///
-/// # Errors
-/// [`Stopped`] when the lane has to end first.
-pub async fn publish_again(owner: &Owner, entity: &Entity, outbox: &Outbox) -> Result<(), Stopped> {
-    let gauge = &Gauge::new(&owner.handler.metrics);
-    for emission in &outbox.emissions {
-        loop {
+async fn deliver(
+    owner: &Owner,
+    entity: &Entity,
+    outbox: &Outbox,
+    emission: &Emission,
+    gauge: &Gauge,
+    mut sent: Sent,
+) -> Result<(), Stopped> {
+    let subject = &emission.subject;
+    let mut blocked = false;
+    loop {
+        if sent == Sent::Maybe {
             match already_stored(owner, outbox, emission).await {
                 Ok(Stored::Yes) => break,
-                Ok(Stored::No) => {
-                    publish_one(owner, entity, outbox, emission, gauge).await?;
-                    break;
-                }
+                Ok(Stored::No) => {}
                 Ok(Stored::Unsure { reason }) => {
-                    let message = format!("{}: {reason}", emission.subject);
+                    blocked = true;
+                    let message = format!("{subject}: {reason}");
                     block(owner, entity, gauge, "look-up-unsure", &message).await?;
+                    continue;
                 }
-                Err(fault) => owner.pause_before(&fault, PAUSE_MS).await?,
+                Err(fault) => {
+                    owner.pause_after(&fault, PAUSE_MS).await?;
+                    continue;
+                }
             }
         }
+        match send(owner, outgoing(owner, outbox, emission)).await {
+            Ok(()) => break,
+            Err(error) if is_for_good(&error) => {
+                blocked = true;
+                let message = format!("{subject}: {error}");
+                block(owner, entity, gauge, "emission-refused", &message).await?;
+            }
+            Err(error) => {
+                sent = Sent::Maybe;
+                let fault = HostFault::broker(format!("publish to {subject}: {error}"));
+                owner.pause_after(&fault, PAUSE_MS).await?;
+            }
+        }
+    }
+    if blocked {
+        unblock(owner, entity).await?;
     }
     Ok(())
 }
@@ -121,46 +161,6 @@ async fn already_stored(
     }
 }
 
-async fn publish_one(
-    owner: &Owner,
-    entity: &Entity,
-    outbox: &Outbox,
-    emission: &Emission,
-    gauge: &Gauge,
-) -> Result<(), Stopped> {
-    let mut blocked = false;
-    loop {
-        let subject = &emission.subject;
-        match send(owner, outgoing(owner, outbox, emission)).await {
-            Ok(()) => {
-                if blocked {
-                    unblock(owner, entity).await?;
-                }
-                return Ok(());
-            }
-            Err(error) if is_for_good(&error) => {
-                blocked = true;
-                block(
-                    owner,
-                    entity,
-                    gauge,
-                    "emission-refused",
-                    &format!("{subject}: {error}"),
-                )
-                .await?;
-            }
-            Err(error) => {
-                owner
-                    .pause_after(
-                        &HostFault::broker(format!("publish to {subject}: {error}")),
-                        PAUSE_MS,
-                    )
-                    .await?
-            }
-        }
-    }
-}
-
 async fn send(owner: &Owner, outgoing: Outgoing) -> Result<(), PublishError> {
     // The check before the commit refuses what cannot be encoded; a record of
     // another version may still hold it.
@@ -205,7 +205,7 @@ async fn block(
 ) -> Result<(), Stopped> {
     let (known, _) = entity.load(owner).await?;
     if let Some(record) = known.record()
-        && record.status() != wharf_core::record::Status::OutboxBlocked
+        && record.status() != Status::OutboxBlocked
     {
         let next = owner.handler.stamp(entity, |stamp| {
             commit::outbox_blocked(record, stamp, code, message)
@@ -220,17 +220,26 @@ async fn block(
     Ok(())
 }
 
-async fn unblock(owner: &Owner, entity: &Entity) -> Result<(), Stopped> {
-    let (known, _) = entity.load(owner).await?;
-    if let Some(record) = known.record() {
+/// What refused the emission no longer does.
+///
+/// # Errors
+/// [`Stopped`] when the lane is cut off.
+pub async fn unblock(owner: &Owner, entity: &Entity) -> Result<(), Stopped> {
+    loop {
+        let (known, _) = entity.load(owner).await?;
+        let Some(record) = known
+            .record()
+            .filter(|r| r.status() == Status::OutboxBlocked)
+        else {
+            return Ok(());
+        };
         let next = owner
             .handler
             .stamp(entity, |stamp| commit::outbox_freed(record, stamp));
-        if let Write::Lost = entity.write(owner, &known, next).await? {
-            entity.distrust().await;
+        if let Write::Written(_) = entity.write(owner, &known, next).await? {
+            return Ok(());
         }
     }
-    Ok(())
 }
 
 fn outgoing(owner: &Owner, outbox: &Outbox, emission: &Emission) -> Outgoing {

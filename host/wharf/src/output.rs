@@ -44,7 +44,12 @@ impl Answer {
     pub fn new(text: impl Display, data: &impl Serialize) -> Self {
         // Our own answers have string keys and finite numbers: nothing to refuse.
         let data = serde_json::to_value(data).unwrap_or(Value::Null);
-        Self { text: text.to_string(), data: Some(data), next: None, failure: None }
+        Self {
+            text: text.to_string(),
+            data: Some(data),
+            next: None,
+            failure: None,
+        }
     }
 
     /// Nothing to show, because the command has said everything itself.
@@ -68,7 +73,10 @@ impl Answer {
 
     /// Prints it and says how the process ends. A closed pipe is nobody's error.
     pub fn print(self, format: Format) -> Exit {
-        let exit = self.failure.as_ref().map_or(Exit::Ok, |failure| failure.code.exit());
+        let exit = self
+            .failure
+            .as_ref()
+            .map_or(Exit::Ok, |failure| failure.code.exit());
         let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
         match format {
             Format::Json => {
@@ -105,7 +113,10 @@ impl Answer {
 
 impl From<Failure> for Answer {
     fn from(failure: Failure) -> Self {
-        Self { failure: Some(failure), ..Self::default() }
+        Self {
+            failure: Some(failure),
+            ..Self::default()
+        }
     }
 }
 
@@ -117,16 +128,24 @@ mod tests {
     #[test]
     fn an_envelope_holds_data_or_an_error_or_both() {
         let good = Answer::new("text", &json!({ "n": 1 }));
-        assert_eq!(good.envelope(), Some(json!({ "ok": true, "data": { "n": 1 } })));
+        assert_eq!(
+            good.envelope(),
+            Some(json!({ "ok": true, "data": { "n": 1 } }))
+        );
 
         let failure = || Failure::new(Code::NotSettled, "two handlers are not done").place("order");
-        let bad = Answer::from(failure()).envelope().expect("there is an error to show");
+        let bad = Answer::from(failure())
+            .envelope()
+            .expect("there is an error to show");
         assert_eq!(bad["ok"], json!(false));
         assert_eq!(bad["error"]["code"], json!("WH0609"));
         assert_eq!(bad["error"]["place"], json!("order"));
         assert_eq!(bad["error"]["page"], json!("docs/errors/WH0609.md"));
 
-        let both = Answer::new("", &json!(1)).but(Some(failure())).envelope().expect("there is something");
+        let both = Answer::new("", &json!(1))
+            .but(Some(failure()))
+            .envelope()
+            .expect("there is something");
         assert!(both.get("data").is_some() && both.get("error").is_some());
         assert_eq!(Answer::silent().envelope(), None);
     }

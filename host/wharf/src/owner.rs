@@ -13,6 +13,7 @@ use wharf_telemetry::metrics::UnsettledState;
 use crate::clock;
 use crate::handler::Handler;
 use crate::ordered::lease::Lease;
+use crate::standing::Standing;
 use crate::work::{Stopped, Work};
 
 /// One handler (and partition) in the hands of this host.
@@ -29,12 +30,26 @@ pub struct Owner {
     /// Events at or below it are settled: commits of events above it may have an
     /// outbox that has not gone out. 0 where there is no watermark.
     pub watermark: AtomicU64,
+    /// Dead and queued events of the records that this owner has seen.
+    pub standing: Standing,
+    /// Every event up to it has been handed to its lane since the takeover, or
+    /// lay at or below the watermark then.
+    pub read: AtomicU64,
 }
 
 impl Owner {
     /// The watermark has moved.
     pub fn passed(&self, watermark: u64) {
         self.watermark.fetch_max(watermark, Ordering::Relaxed);
+    }
+
+    /// All events up to `sequence` are with their lanes, or are gone.
+    pub fn has_read(&self, sequence: u64) {
+        self.read.fetch_max(sequence, Ordering::SeqCst);
+    }
+
+    pub fn read(&self) -> u64 {
+        self.read.load(Ordering::SeqCst)
     }
 
     pub fn watermark(&self) -> u64 {

@@ -1,20 +1,20 @@
 //! Parked events: dead letters, and what is queued behind a blocked key.
 //!
 //! Record first, entry second, settle third. An entry is written under the
-//! record's revision, so that a host that lost the entity cannot leave a ghost;
-//! a crash in between is mended by the event itself, which is read again and
-//! finds that it only has to write its entry.
+//! record's revision, so that a host that lost the entity cannot leave a ghost.
+//! A crash in between is mended by the event itself, which is read again and
+//! finds that it only has to write its entry; a timer, which nobody reads again,
+//! stays in the record until its entry is there.
 
 use bytes::Bytes;
 use wharf_core::admit::{Admission, admit};
-use wharf_core::commit;
+use wharf_core::commit::{self, Followers};
 use wharf_core::entry::{self, Entry, QUEUED};
 use wharf_core::event::Undecodable;
 use wharf_core::judge::Death;
 use wharf_core::outcome::HostFault;
-use wharf_core::record::{Block, Status};
+use wharf_core::record::{Block, DeadEntry, Status, Timer};
 use wharf_jetstream::parking::{self, EntryPosition, ParkResult};
-use wharf_telemetry::metrics::UnsettledState;
 
 use crate::clock;
 use crate::entity::{Entity, Known, Write};
@@ -55,14 +55,49 @@ pub async fn dead(
         ..describe(owner, work)
     };
     write(owner, entity, work, known, entry).await?;
-    owner.handler.metrics.add_stored(UnsettledState::Dead, 1);
-    if let Place::Queue { .. } = work.place {
-        owner.handler.metrics.add_stored(UnsettledState::Queued, -1);
+    if let Place::Timer { id } = &work.place {
+        drop_timer(owner, entity, id).await?;
     }
     if let Some(record) = known.record() {
         finish::arm(owner, entity, record).await?;
     }
     Ok(Settlement::Dead)
+}
+
+/// A dead timer whose entry may be missing: a crash came between.
+///
+/// # Errors
+/// [`Stopped`] when the lane is cut off.
+pub async fn dead_timer(
+    owner: &Owner,
+    entity: &Entity,
+    known: &Known,
+    timer: &Timer,
+) -> Result<(), Stopped> {
+    let work = Work::timer(&entity.key, timer, &owner.handler.metrics);
+    let (code, message) = cause(known, &work);
+    let entry = Entry {
+        code,
+        message,
+        ..describe(owner, &work)
+    };
+    write(owner, entity, &work, known, entry).await?;
+    drop_timer(owner, entity, &work.event.id).await
+}
+
+async fn drop_timer(owner: &Owner, entity: &Entity, id: &str) -> Result<(), Stopped> {
+    loop {
+        let known = finish::load(owner, entity).await?;
+        let Some(record) = known.record() else {
+            return Ok(());
+        };
+        let next = owner
+            .handler
+            .stamp(entity, |stamp| commit::timer_parked(record, stamp, id));
+        if let Write::Written(_) = entity.write(owner, &known, next).await? {
+            return Ok(());
+        }
+    }
 }
 
 /// The event is dead or queued already, and was read again: a crash may have
@@ -135,8 +170,10 @@ pub async fn queue_all(
         };
         let known = match (sequences().min(), sequences().max()) {
             (Some(first), Some(last)) => {
+                let count = u32::try_from(sequences().count()).unwrap_or(u32::MAX);
+                let followers = Followers { first, last, count };
                 let next = owner.handler.stamp(entity, |stamp| {
-                    commit::queued(known.record(), stamp, first, last)
+                    commit::queued(known.record(), stamp, &followers)
                 });
                 match entity.write(owner, &known, next).await? {
                     Write::Written(known) => known,
@@ -178,7 +215,6 @@ async fn queue_entry(
                 ..describe(owner, work)
             };
             write(owner, entity, work, known, entry).await?;
-            owner.handler.metrics.add_stored(UnsettledState::Queued, 1);
             Ok(Settlement::Queued)
         }
     }
@@ -226,8 +262,15 @@ pub async fn undecodable(
         stderr_tail,
     };
     let on_dead = owner.handler.manifest.on_dead;
+    owner.may_start().await?;
     loop {
         let known = finish::load(owner, entity).await?;
+        if let (Place::Queue { .. }, Some(record)) = (&work.place, known.record())
+            && !finish::is_queued(record, work)
+        {
+            remove_resolved(owner, entity, work, &known).await?;
+            return Ok(Settlement::Duplicate);
+        }
         let next = owner.handler.change(entity, work, |change| {
             commit::dead(known.record(), change, on_dead, &death)
         });
@@ -262,11 +305,7 @@ pub async fn remove_resolved(
             .delete(&entity.token, &position(work))
             .await
         {
-            Ok(true) => {
-                owner.handler.metrics.add_stored(UnsettledState::Queued, -1);
-                return Ok(());
-            }
-            Ok(false) => return Ok(()),
+            Ok(_) => return Ok(()),
             Err(error) => {
                 owner
                     .pause_after(&HostFault::broker(error.to_string()), PAUSE_MS)
@@ -293,8 +332,11 @@ async fn write(
         {
             ParkResult::Parked => return Ok(()),
             ParkResult::Superseded => {
-                // The record moved on: the entry is owed only while it says so.
-                entity.distrust().await;
+                // The record moved on, by this owner or another: the entry is
+                // owed only while it says so.
+                if finish::load(owner, entity).await?.revision == revision {
+                    entity.distrust().await;
+                }
                 let known = finish::load(owner, entity).await?;
                 if !still_owed(&known, work) {
                     return Ok(());
@@ -336,12 +378,20 @@ fn cause(known: &Known, work: &Work) -> (String, String) {
     let Some(record) = known.record() else {
         return (QUEUED.into(), String::new());
     };
-    let sequence = work.event.position.sequence;
-    if let Some(dead) = record.dead.iter().find(|dead| dead.sequence == sequence) {
+    let sequence = work.sequence();
+    let is_this = |dead: &&DeadEntry| match &work.place {
+        Place::Timer { id } => dead.timer_id == *id,
+        Place::Log { .. } | Place::Queue { .. } | Place::Shared => dead.sequence == sequence,
+    };
+    if let Some(dead) = record.dead.iter().find(is_this) {
         return (dead.code.clone(), String::new());
     }
+    let heads = |block: &Block| match &work.place {
+        Place::Timer { id } => block.head_timer == *id,
+        Place::Log { .. } | Place::Queue { .. } | Place::Shared => block.head == sequence,
+    };
     match &record.block {
-        Some(block) if block.status() == Status::Dead && block.head == sequence => {
+        Some(block) if block.status() == Status::Dead && heads(block) => {
             (block.code.clone(), block.message.clone())
         }
         _ => (QUEUED.into(), String::new()),

@@ -12,8 +12,9 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 use wharf_core::admit::{Admission, admit};
+use wharf_core::judge::HoldReason;
 use wharf_core::outcome::HostFault;
-use wharf_core::record::{Block, Record};
+use wharf_core::record::{Block, Record, Status};
 
 use crate::attempt::{self, Trial};
 use crate::decide::{Decision, decide};
@@ -56,8 +57,12 @@ async fn straight(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlem
     let mut waiting: Option<Block> = None;
     let mut tried: Option<Trial> = None;
     loop {
+        if tried.is_none() {
+            owner.may_start().await?;
+        }
         let known = finish::load(owner, entity).await?;
         match admit(known.record(), &work.facts()) {
+            Admission::Run if work.ignored => return Ok(Settlement::Ignored),
             Admission::Run => {}
             Admission::RunRestored => owner.handler.alarm_restored(work),
             Admission::Duplicate(why) => return finish::duplicate(owner, entity, work, why).await,
@@ -66,6 +71,9 @@ async fn straight(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlem
                 return park::rewrite(owner, entity, work).await;
             }
             Admission::Conflict => tried = Some(Trial::conflict(&known)),
+        }
+        if waiting.is_none() && tried.is_none() {
+            waiting = resume_hold(owner, work, &known).await?;
         }
         let trial = match tried.take() {
             Some(trial) if trial.holds_for(&known) => trial,
@@ -99,6 +107,22 @@ async fn straight(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlem
             Decision::Release => return Err(Stopped),
         }
     }
+}
+
+/// A restart does not shorten a backoff: an event in trouble waits until its
+/// time first.
+async fn resume_hold(owner: &Owner, work: &Work, known: &Known) -> Result<Option<Block>, Stopped> {
+    let block = known.record().and_then(|record| record.block.as_ref());
+    let Some(block) = block.filter(|block| block.event == work.facts().event) else {
+        return Ok(None);
+    };
+    let reason = match block.status() {
+        Status::Retrying => HoldReason::Retrying,
+        Status::WaitingNeed => HoldReason::WaitingNeed,
+        Status::NotReady => HoldReason::NotReady,
+        Status::Live | Status::Dead | Status::OutboxBlocked => return Ok(None),
+    };
+    owner.hold(work, block.clone(), reason).await.map(Some)
 }
 
 /// Attempts are in the record before the next one can start; a hold that

@@ -10,17 +10,18 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use wharf_core::outcome::HostFault;
 use wharf_core::progress::Bounds;
 use wharf_jetstream::pull::{AckToken, Delivery, Pace};
 use wharf_jetstream::shared::{Event, SharedConsumer};
+use wharf_telemetry::metrics::{Unsettled, UnsettledState};
 
 use crate::drain::Drain;
 use crate::entity::Entity;
 use crate::handler::Handler;
 use crate::owner::Owner;
+use crate::standing::Standing;
 use crate::unpack::{Unpacked, stray_token, unpack};
 use crate::work::{Place, Settlement, Stopped, Work};
 use crate::{park, pipeline};
@@ -28,10 +29,13 @@ use crate::{park, pipeline};
 /// Well inside the consumer's ack wait of 30 s.
 const IN_PROGRESS_EVERY: Duration = Duration::from_secs(10);
 const FAULT_PAUSE: Duration = Duration::from_millis(500);
+/// How often the ledger is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Works on the handler's deliveries until the drain.
 pub async fn run(handler: Arc<Handler>, bounds: Bounds, drain: Drain) {
     let signals = drain.child();
+    let standing = Standing::new(handler.metrics.clone());
     let owner = Arc::new(Owner {
         handler,
         partition: 0,
@@ -39,12 +43,17 @@ pub async fn run(handler: Arc<Handler>, bounds: Bounds, drain: Drain) {
         cut: signals.cut,
         lease: None,
         watermark: AtomicU64::new(0),
+        read: AtomicU64::new(0),
+        standing,
     });
     let Some(consumer) = bind(&owner).await else {
         return;
     };
+    let delivered_before = floor::delivered_before(&owner).await;
     let floor = tokio::spawn(floor::keep(owner.clone()));
-    Share::new(owner, consumer, bounds).run().await;
+    Share::new(owner, consumer, bounds, delivered_before)
+        .run()
+        .await;
     // It ends with the same signal; what it was writing is written again.
     let _ = floor.await;
 }
@@ -74,46 +83,115 @@ async fn bind(owner: &Owner) -> Option<SharedConsumer> {
 struct Share {
     owner: Arc<Owner>,
     consumer: SharedConsumer,
-    /// One permit for each delivery that is not settled.
-    room: Arc<Semaphore>,
-    bytes_each: u64,
-    asked: usize,
-    tasks: JoinSet<Option<AckToken>>,
+    bounds: Bounds,
+    /// Deliveries that are not settled, and their bytes.
+    held: Load,
+    /// Credit that the consumer has and has not used.
+    asked: Load,
+    /// No delivery above it was made to any host before this one bound.
+    delivered_before: u64,
+    /// Set while the ledger has no room for more.
+    full: Option<Unsettled>,
+    tasks: JoinSet<Ended>,
+}
+
+/// A number of deliveries and their bytes. Credit can go below zero by one
+/// delivery that was larger than what was left.
+#[derive(Debug, Clone, Copy, Default)]
+struct Load {
+    events: i64,
+    bytes: i64,
+}
+
+/// A delivery is done with.
+struct Ended {
+    bytes: i64,
+    /// Not settled: to be given back.
+    token: Option<AckToken>,
 }
 
 impl Share {
-    fn new(owner: Arc<Owner>, consumer: SharedConsumer, bounds: Bounds) -> Self {
-        let held_max = bounds.held_max.max(1);
+    fn new(
+        owner: Arc<Owner>,
+        consumer: SharedConsumer,
+        bounds: Bounds,
+        delivered_before: u64,
+    ) -> Self {
         Self {
             owner,
             consumer,
-            room: Arc::new(Semaphore::new(held_max)),
-            bytes_each: bounds.held_bytes_max / held_max as u64,
-            asked: 0,
+            bounds,
+            held: Load::default(),
+            asked: Load::default(),
+            delivered_before,
+            full: None,
             tasks: JoinSet::new(),
         }
     }
 
     async fn run(mut self) {
         let leave = self.owner.leave.clone();
+        let mut look = tokio::time::interval(LOOK_EVERY);
         loop {
             self.grant();
             tokio::select! {
                 biased;
                 () = leave.cancelled() => break,
+                _ = look.tick() => self.weigh_ledger().await,
+                Some(ended) = self.tasks.join_next() => drop(self.ended(ended)),
                 event = self.consumer.next() => self.hear(event),
-                Some(_) = self.tasks.join_next() => {}
             }
         }
         self.end().await;
     }
 
+    /// Asks for what the bounds leave room for, less what was asked for before.
     fn grant(&mut self) {
-        let more = self.room.available_permits().saturating_sub(self.asked);
-        if more > 0 {
+        if self.full.is_some() {
+            return;
+        }
+        let most = |max: u64| i64::try_from(max).unwrap_or(i64::MAX);
+        let events = most(self.bounds.held_max as u64) - self.held.events - self.asked.events;
+        let bytes = most(self.bounds.held_bytes_max) - self.held.bytes - self.asked.bytes;
+        let (events, bytes) = (events.max(0), bytes.max(0));
+        if events > 0 || bytes > 0 {
             self.consumer
-                .grant(more as u64, more as u64 * self.bytes_each);
-            self.asked += more;
+                .grant(events.unsigned_abs(), bytes.unsigned_abs());
+            self.asked.events += events;
+            self.asked.bytes += bytes;
+        }
+    }
+
+    /// A full ledger would fail in the middle of an event: at 80 % nothing more
+    /// is pulled.
+    async fn weigh_ledger(&mut self) {
+        let handler = &self.owner.handler;
+        match handler.ledger.usage().await {
+            Ok(usage) if usage.is_nearly_full() => {
+                handler.alarm_full(&usage);
+                let count = || handler.metrics.unsettled(UnsettledState::Paused);
+                self.full.get_or_insert_with(count);
+            }
+            Ok(_) => self.full = None,
+            Err(error) => handler.report(&HostFault::broker(error.to_string())),
+        }
+    }
+
+    /// The token of what was not settled.
+    fn ended(&mut self, ended: Result<Ended, JoinError>) -> Option<AckToken> {
+        self.held.events -= 1;
+        match ended {
+            Ok(Ended { bytes, token }) => {
+                self.held.bytes -= bytes;
+                token
+            }
+            // It comes again after the consumer's ack wait.
+            Err(error) => {
+                self.owner
+                    .handler
+                    .report(&HostFault::broker(format!("a delivery's task: {error}")));
+                None
+            }
         }
     }
 
@@ -134,51 +212,50 @@ impl Share {
     }
 
     fn begin(&mut self, delivery: Delivery) {
-        self.asked = self.asked.saturating_sub(1);
+        let bytes = i64::try_from(delivery.bytes()).unwrap_or(i64::MAX);
+        self.asked.events -= 1;
+        self.asked.bytes -= bytes;
+        self.held.events += 1;
+        self.held.bytes += bytes;
         self.owner.handler.metrics.set_lag(delivery.pending);
-        match self.room.clone().try_acquire_owned() {
-            Ok(permit) => {
-                self.tasks
-                    .spawn(one(self.owner.clone(), delivery, Some(permit)));
+        let first_seen =
+            delivery.delivered == 1 && delivery.position.sequence > self.delivered_before;
+        let work = one(self.owner.clone(), delivery, first_seen);
+        self.tasks.spawn(async move {
+            Ended {
+                bytes,
+                token: work.await,
             }
-            // Cannot be: as much is asked for as there is room. It is worked on
-            // all the same.
-            Err(_) => {
-                self.tasks.spawn(one(self.owner.clone(), delivery, None));
-            }
-        }
+        });
     }
 
-    /// Lets outstanding pulls lapse and what runs end; then gives back what did
-    /// not begin. Giving back earlier brings it straight back (interleaving 16).
+    /// Lets outstanding pulls lapse, gives back what did not begin, and again
+    /// whatever ends unsettled. Giving back before brings it straight back
+    /// (interleaving 16).
     async fn end(mut self) {
         let late = self.consumer.lapsed().await;
-        let mut unbegun: Vec<AckToken> = late
-            .into_iter()
-            .filter_map(|delivery| delivery.token)
-            .collect();
-        while let Some(ended) = self.tasks.join_next().await {
-            unbegun.extend(ended.ok().flatten());
-        }
-        if let Err(error) = self.consumer.release(unbegun).await {
-            self.owner
-                .handler
-                .report(&HostFault::broker(error.to_string()));
+        let mut unbegun: Vec<AckToken> = late.into_iter().filter_map(|d| d.token).collect();
+        loop {
+            if let Err(error) = self.consumer.release(std::mem::take(&mut unbegun)).await {
+                self.owner
+                    .handler
+                    .report(&HostFault::broker(error.to_string()));
+            }
+            match self.tasks.join_next().await {
+                Some(ended) => unbegun.extend(self.ended(ended)),
+                None => return,
+            }
+            while let Some(ended) = self.tasks.try_join_next() {
+                unbegun.extend(self.ended(ended));
+            }
         }
     }
 }
 
 /// One delivery, kept alive until it is settled. Gives the token back when it
 /// was not.
-async fn one(
-    owner: Arc<Owner>,
-    delivery: Delivery,
-    _room: Option<OwnedSemaphorePermit>,
-) -> Option<AckToken> {
+async fn one(owner: Arc<Owner>, delivery: Delivery, first_seen: bool) -> Option<AckToken> {
     let token = delivery.token.clone()?;
-    // The broker may have handed it to another host before: what that one did
-    // is in the record, or was never begun.
-    let first_seen = delivery.delivered == 1;
     let work = unpack(&owner.handler, delivery, Place::Shared, first_seen);
     let settled = tokio::select! {
         settled = settle(&owner, work) => settled,

@@ -1,6 +1,7 @@
 //! From a delivery to work: decode, find the entity.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -25,21 +26,23 @@ pub enum Unpacked {
 
 /// Unpacks a delivery for a handler.
 pub fn unpack(handler: &Handler, delivery: Delivery, place: Place, first_seen: bool) -> Unpacked {
-    let work = |event: Event, key: String| Work {
+    let work = |event: Event, key: String, ignored: bool| Work {
         event,
         key,
         place,
         delivery: Some(delivery.clone()),
         first_seen,
+        begun: AtomicBool::new(false),
+        ignored,
         received: Instant::now(),
         gauge: Gauge::new(&handler.metrics),
     };
     match codec::decode(&delivery, &codec::Limits::default()) {
-        Err(why) => Unpacked::Stray(work(anonymous(&delivery), String::new()), why),
+        Err(why) => Unpacked::Stray(work(anonymous(&delivery), String::new(), false), why),
         Ok(event) => match route(&handler.manifest, &event) {
-            Route::Run { key, .. } => Unpacked::Work(work(event, key)),
-            Route::Ignored => Unpacked::Ignored(work(event, String::new())),
-            Route::Undecodable(why) => Unpacked::Stray(work(event, String::new()), why),
+            Route::Run { key, .. } => Unpacked::Work(work(event, key, false)),
+            Route::Ignored { key } => Unpacked::Ignored(work(event, key.unwrap_or_default(), true)),
+            Route::Undecodable(why) => Unpacked::Stray(work(event, String::new(), false), why),
         },
     }
 }

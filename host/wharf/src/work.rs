@@ -1,5 +1,6 @@
 //! What a lane works on, and what becomes of it.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -22,6 +23,11 @@ pub struct Work {
     pub delivery: Option<Delivery>,
     /// No try of this event can have begun in an earlier process.
     pub first_seen: bool,
+    /// A try of it has begun in this one.
+    pub begun: AtomicBool,
+    /// Its type is not listed: it is settled without the guest, after what
+    /// another version may have left of it is finished.
+    pub ignored: bool,
     pub received: Instant,
     /// The one gauge that counts it until it is settled (P6).
     pub gauge: Gauge,
@@ -49,6 +55,12 @@ pub enum Settlement {
     Dead,
     Queued,
 }
+
+/// Longer ids of a flow are replaced by the event's own: they would be carried
+/// on in every header that follows.
+const CORRELATION_BYTES_MAX: usize = 256;
+/// What W3C Trace Context has every hop carry on at the least.
+const TRACE_BYTES_MAX: usize = 512;
 
 /// The lane ends before the event is settled: it has not happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +92,11 @@ impl Settlement {
 }
 
 impl Work {
+    /// Its place in the log; 0 for a timer.
+    pub fn sequence(&self) -> u64 {
+        self.event.position.sequence
+    }
+
     pub fn facts(&self) -> Facts<'_> {
         Facts {
             event: event_hash(&self.event.source, &self.event.id),
@@ -113,15 +130,14 @@ impl Work {
     /// What this event's emissions and timers inherit.
     pub fn flow(&self) -> Flow {
         let event = &self.event;
+        let short = |text: &Option<String>, max| text.clone().filter(|text| text.len() <= max);
         Flow {
-            correlation_id: event
-                .correlation_id
-                .clone()
+            correlation_id: short(&event.correlation_id, CORRELATION_BYTES_MAX)
                 .unwrap_or_else(|| event.id.clone()),
             causation_id: event.id.clone(),
             hops: event.hops + 1,
-            traceparent: event.traceparent.clone(),
-            tracestate: event.tracestate.clone(),
+            traceparent: short(&event.traceparent, TRACE_BYTES_MAX),
+            tracestate: short(&event.tracestate, TRACE_BYTES_MAX),
         }
     }
 
@@ -131,7 +147,7 @@ impl Work {
         let flow = timer.flow.clone().unwrap_or_default();
         let event = Event {
             id: id.clone(),
-            source: "wharf".into(),
+            source: record::TIMER_SOURCE.into(),
             event_type: format!("wharf.timer.{}", timer.name),
             subject: String::new(),
             content_type: String::new(),
@@ -141,7 +157,8 @@ impl Work {
             causation_id: Some(flow.causation_id),
             attributes: Vec::new(),
             headers: Vec::new(),
-            hops: flow.hops,
+            // A timer is no further hop: one that sets itself again is no loop.
+            hops: flow.hops.saturating_sub(1),
             traceparent: flow.traceparent,
             tracestate: flow.tracestate,
             data: Bytes::from(timer.data.clone()),
@@ -152,6 +169,8 @@ impl Work {
             key: key.to_owned(),
             place: Place::Timer { id },
             first_seen: false,
+            begun: AtomicBool::new(false),
+            ignored: false,
             received: Instant::now(),
             gauge: Gauge::new(metrics),
         }

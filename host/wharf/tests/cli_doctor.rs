@@ -12,7 +12,9 @@ fn findings<'d>(document: &'d Value, topic: &str) -> Vec<(&'d str, &'d str)> {
     let all = document["data"]["findings"].as_array().expect("findings");
     let of_topic = all.iter().filter(|finding| finding["topic"] == topic);
     let text = |value: &'d Value| value.as_str().expect("a text");
-    of_topic.map(|finding| (text(&finding["verdict"]), text(&finding["fact"]))).collect()
+    of_topic
+        .map(|finding| (text(&finding["verdict"]), text(&finding["fact"])))
+        .collect()
 }
 
 #[test]
@@ -26,17 +28,45 @@ fn one_replica_is_told_in_plain_words_and_fails() {
     let durability = findings(&document, "durability");
     let shop = "stream SHOP: it has one replica: what its server's disk loses is lost";
     assert!(durability.contains(&("bad", shop)), "{durability:#?}");
-    assert!(durability.iter().any(|(verdict, fact)| *verdict == "advice" && fact.contains("writes to disk")));
+    assert!(
+        durability
+            .iter()
+            .any(|(verdict, fact)| *verdict == "advice" && fact.contains("writes to disk"))
+    );
     // A ledger keeps one message a subject on purpose, a timer stream what is not answered.
-    assert!(durability.iter().all(|(_, fact)| fact.contains("SHOP") || !fact.contains("drops")), "{durability:#?}");
-    assert_eq!(findings(&document, "assets"), [("good", "8 streams, consumers and checkpoints are as they should be")]);
-    assert_eq!(findings(&document, "permissions"), [("good", "this user may do what Wharf does")]);
+    assert!(
+        durability
+            .iter()
+            .all(|(_, fact)| fact.contains("SHOP") || !fact.contains("drops")),
+        "{durability:#?}"
+    );
+    assert_eq!(
+        findings(&document, "assets"),
+        [(
+            "good",
+            "8 streams, consumers and checkpoints are as they should be"
+        )]
+    );
+    assert_eq!(
+        findings(&document, "permissions"),
+        [("good", "this user may do what Wharf does")]
+    );
     let (verdict, fact) = findings(&document, "server")[0];
-    assert!(verdict == "good" && fact.starts_with("nats-server 2."), "{fact}");
+    assert!(
+        verdict == "good" && fact.starts_with("nats-server 2."),
+        "{fact}"
+    );
     assert_eq!(findings(&document, "clock").len(), 1);
 
     let quiet = place.wharf(&["doctor", "--quiet"]).expect(1);
-    assert!(quiet.out.lines().filter(|line| !line.starts_with(' ')).all(|line| line.starts_with("BAD")), "{quiet:?}");
+    assert!(
+        quiet
+            .out
+            .lines()
+            .filter(|line| !line.starts_with(' '))
+            .all(|line| line.starts_with("BAD")),
+        "{quiet:?}"
+    );
 }
 
 #[test]
@@ -44,12 +74,22 @@ fn looking_for_permissions_stores_and_removes_nothing() {
     let server = Server::start();
     let place = Place::shop(&server.url());
     place.wharf(&["provision"]).expect(0);
-    place.wharf(&["publish", "order.placed", "--key", "A"]).expect(0);
+    place
+        .wharf(&["publish", "order.placed", "--key", "A"])
+        .expect(0);
     place.wharf(&["doctor"]).expect(1);
-    let next = place.wharf(&["publish", "order.placed", "--key", "B"]).expect(0);
-    assert!(next.out.contains("SHOP 2"), "the doctor stored nothing: {next:?}");
+    let next = place
+        .wharf(&["publish", "order.placed", "--key", "B"])
+        .expect(0);
+    assert!(
+        next.out.contains("SHOP 2"),
+        "the doctor stored nothing: {next:?}"
+    );
     let plan = place.wharf(&["provision", "--dry-run"]).expect(0);
-    assert!(!plan.out.contains("create"), "the doctor removed nothing: {plan:?}");
+    assert!(
+        !plan.out.contains("create"),
+        "the doctor removed nothing: {plan:?}"
+    );
 }
 
 #[test]
@@ -58,7 +98,10 @@ fn what_is_missing_or_forbidden_is_named() {
     let place = Place::shop(&server.url());
     let document = place.wharf(&["doctor", "-o", "json"]).expect(5).json();
     assert_eq!(document["error"]["code"], "WH0301");
-    assert!(findings(&document, "assets").contains(&("bad", "stream SHOP is missing")), "{document:#}");
+    assert!(
+        findings(&document, "assets").contains(&("bad", "stream SHOP is missing")),
+        "{document:#}"
+    );
 
     let users = r#"authorization { users: [
         { user: "all", password: "p" },
@@ -69,9 +112,19 @@ fn what_is_missing_or_forbidden_is_named() {
     let poor = Place::shop(&server.url().replace("nats://", "nats://poor:p@"));
     let document = poor.wharf(&["doctor", "-o", "json"]).expect(5).json();
     assert_eq!(document["error"]["code"], "WH0206");
-    let facts: Vec<&str> = findings(&document, "permissions").into_iter().map(|(_, fact)| fact).collect();
-    for part in ["wl.order-1.r.", "wl.mail-1.p.", "$JS.API.CONSUMER.CREATE.SHOP."] {
-        assert!(facts.iter().any(|fact| fact.contains(part)), "{part}: {facts:#?}");
+    let facts: Vec<&str> = findings(&document, "permissions")
+        .into_iter()
+        .map(|(_, fact)| fact)
+        .collect();
+    for part in [
+        "wl.order-1.r.",
+        "wl.mail-1.p.",
+        "$JS.API.CONSUMER.CREATE.SHOP.",
+    ] {
+        assert!(
+            facts.iter().any(|fact| fact.contains(part)),
+            "{part}: {facts:#?}"
+        );
     }
 }
 
@@ -80,13 +133,24 @@ fn a_broker_without_jetstream_is_a_finding_and_needs_are_looked_at_all_the_same(
     let server = Server::without_jetstream();
     let place = Place::shop(&server.url());
     let up = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let down = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+    let down = TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a port");
     let up_at = up.local_addr().expect("its address");
-    place.write("needs.toml", format!("[needs.up]\nurl = \"http://{up_at}\"\n[needs.down]\nurl = \"http://{down}\"\n"));
+    place.write(
+        "needs.toml",
+        format!("[needs.up]\nurl = \"http://{up_at}\"\n[needs.down]\nurl = \"http://{down}\"\n"),
+    );
     let document = place.wharf(&["doctor", "-o", "json"]).expect(5).json();
     assert_eq!(document["error"]["code"], "WH0207");
     let needs = findings(&document, "needs");
     assert_eq!(needs.len(), 2);
-    assert!(needs[0].0 == "advice" && needs[0].1.starts_with("down at"), "{needs:?}");
-    assert!(needs[1].0 == "good" && needs[1].1.starts_with("up at"), "{needs:?}");
+    assert!(
+        needs[0].0 == "advice" && needs[0].1.starts_with("down at"),
+        "{needs:?}"
+    );
+    assert!(
+        needs[1].0 == "good" && needs[1].1.starts_with("up at"),
+        "{needs:?}"
+    );
 }

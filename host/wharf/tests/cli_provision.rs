@@ -26,11 +26,17 @@ const ASSETS: [&str; 8] = [
 fn steps(document: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let steps = document["data"]["steps"].as_array().expect("steps");
-    steps.iter().map(|step| (text(&step["asset"]), text(&step["action"]))).collect()
+    steps
+        .iter()
+        .map(|step| (text(&step["asset"]), text(&step["action"])))
+        .collect()
 }
 
 fn all(action: &str) -> Vec<(String, String)> {
-    ASSETS.iter().map(|asset| ((*asset).to_owned(), action.to_owned())).collect()
+    ASSETS
+        .iter()
+        .map(|asset| ((*asset).to_owned(), action.to_owned()))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,16 +45,25 @@ async fn a_dry_run_makes_nothing_and_applying_twice_makes_everything_once() {
     let place = Place::shop(&server.url());
     let api = api(&server).await;
 
-    let plan = place.wharf(&["provision", "--dry-run", "-o", "json"]).expect(0).json();
+    let plan = place
+        .wharf(&["provision", "--dry-run", "-o", "json"])
+        .expect(0)
+        .json();
     assert_eq!(steps(&plan), all("create"));
-    assert!(api.stream("SHOP").await.expect("an answer").is_none(), "a dry run makes nothing");
+    assert!(
+        api.stream("SHOP").await.expect("an answer").is_none(),
+        "a dry run makes nothing"
+    );
 
     let made = place.wharf(&["provision", "-o", "json"]).expect(0).json();
     assert_eq!(steps(&made), all("created"));
     let again = place.wharf(&["provision", "-o", "json"]).expect(0).json();
     assert_eq!(steps(&again), all("exists"));
     let table = place.wharf(&["provision", "--dry-run"]).expect(0);
-    assert!(table.out.starts_with("ASSET") && table.err.contains("Next: wharf host"), "{table:?}");
+    assert!(
+        table.out.starts_with("ASSET") && table.err.contains("Next: wharf host"),
+        "{table:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,19 +76,50 @@ async fn a_first_checkpoint_begins_where_the_manifest_says_and_is_never_written_
     let subject = lineage.checkpoint(0);
     let query = Query::last(&subject);
     let read = async || {
-        let found = api.message("WHARF-L-order-1", &query).await.expect("an answer").expect("a checkpoint");
-        (found.sequence, checkpoint::decode(&found.data).expect("a checkpoint"))
+        let found = api
+            .message("WHARF-L-order-1", &query)
+            .await
+            .expect("an answer")
+            .expect("a checkpoint");
+        (
+            found.sequence,
+            checkpoint::decode(&found.data).expect("a checkpoint"),
+        )
     };
     let (revision, first) = read().await;
-    assert_eq!((first.watermark, first.released, first.epoch, first.stream.as_str()), (0, true, 0, "SHOP"));
-    let created = api.stream("SHOP").await.expect("an answer").expect("the stream").created_ns;
+    assert_eq!(
+        (
+            first.watermark,
+            first.released,
+            first.epoch,
+            first.stream.as_str()
+        ),
+        (0, true, 0, "SHOP")
+    );
+    let created = api
+        .stream("SHOP")
+        .await
+        .expect("an answer")
+        .expect("the stream")
+        .created_ns;
     assert_eq!(first.created_ns, created);
 
-    let publisher = Publisher::new(api.connection().clone(), 1).await.expect("a publisher");
+    let publisher = Publisher::new(api.connection().clone(), 1)
+        .await
+        .expect("a publisher");
     let ledger = Ledger::open(api.connection().clone(), publisher, lineage.clone());
-    let worked = checkpoint::Checkpoint { epoch: 3, owner: "a host".into(), ..first };
-    let written = ledger.write_checkpoint(0, revision, checkpoint::encode(&worked).into()).await;
-    assert!(matches!(written, CommitResult::Committed { .. }), "{written:?}");
+    let worked = checkpoint::Checkpoint {
+        epoch: 3,
+        owner: "a host".into(),
+        ..first
+    };
+    let written = ledger
+        .write_checkpoint(0, revision, checkpoint::encode(&worked).into())
+        .await;
+    assert!(
+        matches!(written, CommitResult::Committed { .. }),
+        "{written:?}"
+    );
     place.wharf(&["provision"]).expect(0);
     assert_eq!(read().await.1, worked);
 }
@@ -82,22 +128,46 @@ async fn a_first_checkpoint_begins_where_the_manifest_says_and_is_never_written_
 async fn a_new_handler_begins_behind_what_the_stream_holds_already() {
     let server = Server::start();
     let place = Place::shop(&server.url());
-    place.write("target/bundles/order/handler.toml", cli_support::ORDER.replace("start = \"all\"", "start = \"new\""));
+    place.write(
+        "target/bundles/order/handler.toml",
+        cli_support::ORDER.replace("start = \"all\"", "start = \"new\""),
+    );
     let api = api(&server).await;
-    let config = StreamConfig { max_bytes: 64 << 20, ..shop_stream() };
-    api.create_stream(&config, 0).await.expect("the stream is made");
-    let publisher = Publisher::new(api.connection().clone(), 1).await.expect("a publisher");
+    let config = StreamConfig {
+        max_bytes: 64 << 20,
+        ..shop_stream()
+    };
+    api.create_stream(&config, 0)
+        .await
+        .expect("the stream is made");
+    let publisher = Publisher::new(api.connection().clone(), 1)
+        .await
+        .expect("a publisher");
     for _ in 0..3 {
-        publisher.publish("shop.order.A.placed", None, "{}".into()).await.expect("stored");
+        publisher
+            .publish("shop.order.A.placed", None, "{}".into())
+            .await
+            .expect("stored");
     }
     let plan = place.wharf(&["provision", "--dry-run"]).expect(0);
     assert!(plan.out.contains("behind sequence 3"), "{plan:?}");
     place.wharf(&["provision"]).expect(0);
     let subject = "wl.order-1.c.0";
-    let found = api.message("WHARF-L-order-1", &Query::last(subject)).await.expect("an answer").expect("a checkpoint");
+    let found = api
+        .message("WHARF-L-order-1", &Query::last(subject))
+        .await
+        .expect("an answer")
+        .expect("a checkpoint");
     let first = checkpoint::decode(&found.data).expect("a checkpoint");
-    let last = api.message("SHOP", &Query::at(3)).await.expect("an answer").expect("the event");
-    assert_eq!((first.watermark, first.high, first.watermark_stored_ns), (3, 3, last.stored_ns));
+    let last = api
+        .message("SHOP", &Query::at(3))
+        .await
+        .expect("an answer")
+        .expect("the event");
+    assert_eq!(
+        (first.watermark, first.high, first.watermark_stored_ns),
+        (3, 3, last.stored_ns)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,18 +175,36 @@ async fn a_stream_of_another_shape_is_refused_by_field_and_nothing_is_made() {
     let server = Server::start();
     let place = Place::shop(&server.url());
     let api = api(&server).await;
-    let config = StreamConfig { max_age: 60_000_000_000, max_bytes: 64 << 20, ..shop_stream() };
-    api.create_stream(&config, 0).await.expect("the stream is made");
+    let config = StreamConfig {
+        max_age: 600_000_000_000,
+        max_bytes: 64 << 20,
+        ..shop_stream()
+    };
+    api.create_stream(&config, 0)
+        .await
+        .expect("the stream is made");
 
     let run = place.wharf(&["provision", "-o", "json"]).expect(5);
     let document = run.json();
     assert_eq!(document["error"]["code"], "WH0302");
     assert_eq!(document["error"]["place"], "stream SHOP");
     let shop = &document["data"]["steps"][0];
-    assert_eq!((&shop["asset"], &shop["action"]), (&Value::from("stream SHOP"), &Value::from("differs")));
+    assert_eq!(
+        (&shop["asset"], &shop["action"]),
+        (&Value::from("stream SHOP"), &Value::from("differs"))
+    );
     let details = shop["details"].to_string();
-    assert!(details.contains("max_age") && details.contains("nats stream edit SHOP"), "{details}");
-    assert!(api.stream("WHARF-L-order-1").await.expect("an answer").is_none(), "nothing else is made");
+    assert!(
+        details.contains("max_age") && details.contains("nats stream edit SHOP"),
+        "{details}"
+    );
+    assert!(
+        api.stream("WHARF-L-order-1")
+            .await
+            .expect("an answer")
+            .is_none(),
+        "nothing else is made"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,21 +221,41 @@ async fn another_subscription_than_the_checkpoints_is_refused() {
 #[test]
 fn a_broker_that_is_absent_is_named_with_its_address() {
     // Bound and dropped: nobody listens there.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| l.local_addr())
+        .expect("a port")
+        .port();
     let url = format!("nats://127.0.0.1:{port}");
     let place = Place::shop(&url);
     let run = place.wharf(&["provision"]).expect(6);
-    for part in ["error[WH0201]", url.as_str(), "--nats-url", "docs/errors/WH0201.md"] {
+    for part in [
+        "error[WH0201]",
+        url.as_str(),
+        "--nats-url",
+        "docs/errors/WH0201.md",
+    ] {
         assert!(run.err.contains(part), "{part}: {run:?}");
     }
-    assert_eq!(place.wharf(&["provision", "-o", "json"]).expect(6).error_code(), "WH0201");
+    assert_eq!(
+        place
+            .wharf(&["provision", "-o", "json"])
+            .expect(6)
+            .error_code(),
+        "WH0201"
+    );
 }
 
 #[test]
 fn a_broker_without_jetstream_and_a_user_without_permission_are_refused_as_such() {
     let server = Server::without_jetstream();
     let place = Place::shop(&server.url());
-    assert_eq!(place.wharf(&["provision", "-o", "json"]).expect(5).error_code(), "WH0207");
+    assert_eq!(
+        place
+            .wharf(&["provision", "-o", "json"])
+            .expect(5)
+            .error_code(),
+        "WH0207"
+    );
 
     let users = r#"authorization { users: [
         { user: "poor", password: "p", permissions: { publish: { deny: ["$JS.>"] } } } ] }"#;
@@ -156,18 +264,31 @@ fn a_broker_without_jetstream_and_a_user_without_permission_are_refused_as_such(
     let place = Place::shop(&url);
     let document = place.wharf(&["provision", "-o", "json"]).expect(5).json();
     assert_eq!(document["error"]["code"], "WH0206");
-    assert!(document["error"]["message"].to_string().contains("$JS.API.INFO"), "{document:#}");
-    let wrong = place.wharf(&["provision", "--nats-url", &server.url(), "-o", "json"]).expect(5);
+    assert!(
+        document["error"]["message"]
+            .to_string()
+            .contains("$JS.API.INFO"),
+        "{document:#}"
+    );
+    let wrong = place
+        .wharf(&["provision", "--nats-url", &server.url(), "-o", "json"])
+        .expect(5);
     assert_eq!(wrong.error_code(), "WH0202");
 }
 
 #[test]
 fn problems_in_the_files_stop_it_before_the_broker_is_asked() {
     let place = Place::shop("nats://127.0.0.1:1");
-    place.write("wharf.toml", wharf_toml("nats://127.0.0.1:1").replace("SHOP", "SHIP"));
+    place.write(
+        "wharf.toml",
+        wharf_toml("nats://127.0.0.1:1").replace("SHOP", "SHIP"),
+    );
     let document = place.wharf(&["provision", "-o", "json"]).expect(3).json();
     assert_eq!(document["error"]["code"], "WH0102");
-    assert_eq!(document["error"]["problems"][0]["code"], "unknown-stream", "{document:#}");
+    assert_eq!(
+        document["error"]["problems"][0]["code"], "unknown-stream",
+        "{document:#}"
+    );
 }
 
 fn shop_stream() -> StreamConfig {

@@ -19,14 +19,29 @@ fn provisioned(server: &Server) -> Place {
 
 /// What a host would have written for order A.
 async fn write_record(api: &Api, record: &Record) {
-    let publisher = Publisher::new(api.connection().clone(), 1).await.expect("a publisher");
+    let publisher = Publisher::new(api.connection().clone(), 1)
+        .await
+        .expect("a publisher");
     let lineage = Lineage::new("order", 1).expect("a lineage");
     let ledger = Ledger::open(api.connection().clone(), publisher, lineage);
-    let options = CommitOptions { ttl: None, hold: false, commit_id: CommitId::random() };
+    let options = CommitOptions {
+        ttl: None,
+        hold: false,
+        commit_id: CommitId::random(),
+    };
     let token = entity_token(&record.key);
-    let before = ledger.load_leader(&token).await.expect("an answer").map_or(0, |stored| stored.revision);
-    let written = ledger.commit(&token, before, record::encode(record).into(), &options).await;
-    assert!(matches!(written, CommitResult::Committed { .. }), "{written:?}");
+    let before = ledger
+        .load_leader(&token)
+        .await
+        .expect("an answer")
+        .map_or(0, |stored| stored.revision);
+    let written = ledger
+        .commit(&token, before, record::encode(record).into(), &options)
+        .await;
+    assert!(
+        matches!(written, CommitResult::Committed { .. }),
+        "{written:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,18 +49,52 @@ async fn an_event_goes_where_the_manifests_say_with_everything_a_reader_needs() 
     let server = Server::start();
     let place = provisioned(&server);
     place.write("order.json", "{\"lines\":[]}");
-    let data = ["--data", "@order.json", "--header", "ce-tenant=blue", "--header", "priority=high"];
-    let arguments = [&["publish", "order.placed", "--key", "ORD 1.x", "--id", "web-1", "-o", "json"], &data[..]].concat();
+    let data = [
+        "--data",
+        "@order.json",
+        "--header",
+        "ce-tenant=blue",
+        "--header",
+        "priority=high",
+    ];
+    let arguments = [
+        &[
+            "publish",
+            "order.placed",
+            "--key",
+            "ORD 1.x",
+            "--id",
+            "web-1",
+            "-o",
+            "json",
+        ],
+        &data[..],
+    ]
+    .concat();
     let document = place.wharf(&arguments).expect(0).json();
     let report = &document["data"];
     assert_eq!(report["subject"], "shop.order.ORD%201%2Ex.placed");
-    assert_eq!((report["stream"].as_str(), report["sequence"].as_u64()), (Some("SHOP"), Some(1)));
-    assert_eq!((&report["id"], &report["duplicate"]), (&"web-1".into(), &false.into()));
+    assert_eq!(
+        (report["stream"].as_str(), report["sequence"].as_u64()),
+        (Some("SHOP"), Some(1))
+    );
+    assert_eq!(
+        (&report["id"], &report["duplicate"]),
+        (&"web-1".into(), &false.into())
+    );
 
     let api = api(&server).await;
-    let stored = api.message("SHOP", &Query::at(1)).await.expect("an answer").expect("the event");
+    let stored = api
+        .message("SHOP", &Query::at(1))
+        .await
+        .expect("an answer")
+        .expect("the event");
     assert_eq!(stored.data, "{\"lines\":[]}");
-    let header = |name: &str| stored.header(name).map(|value| String::from_utf8_lossy(value).into_owned());
+    let header = |name: &str| {
+        stored
+            .header(name)
+            .map(|value| String::from_utf8_lossy(value).into_owned())
+    };
     for (name, value) in [
         ("ce-specversion", "1.0"),
         ("ce-id", "web-1"),
@@ -62,33 +111,61 @@ async fn an_event_goes_where_the_manifests_say_with_everything_a_reader_needs() 
     assert!(header("traceparent").is_some_and(|parent| parent.contains(trace_id)));
 
     let again = place.wharf(&arguments).expect(0).json();
-    assert_eq!((&again["data"]["duplicate"], &again["data"]["sequence"]), (&true.into(), &1.into()));
+    assert_eq!(
+        (&again["data"]["duplicate"], &again["data"]["sequence"]),
+        (&true.into(), &1.into())
+    );
 }
 
 #[test]
 fn a_type_that_no_manifest_or_more_than_one_tells_is_refused_with_what_to_do() {
     let place = Place::shop("nats://127.0.0.1:1");
-    let run = place.wharf(&["publish", "order.shipped", "--key", "A", "-o", "json"]).expect(4);
+    let run = place
+        .wharf(&["publish", "order.shipped", "--key", "A", "-o", "json"])
+        .expect(4);
     assert_eq!(run.error_code(), "WH0602");
 
-    let other = cli_support::ORDER.replace("shop.order", "shop.archive.order").replace("\"order\"", "\"archive\"");
+    let other = cli_support::ORDER
+        .replace("shop.order", "shop.archive.order")
+        .replace("\"order\"", "\"archive\"");
     place.write("target/bundles/archive/handler.toml", other);
-    let document = place.wharf(&["publish", "order.placed", "--key", "A", "-o", "json"]).expect(5).json();
+    let document = place
+        .wharf(&["publish", "order.placed", "--key", "A", "-o", "json"])
+        .expect(5)
+        .json();
     assert_eq!(document["error"]["code"], "WH0603");
     let message = document["error"]["message"].as_str().expect("a message");
-    for part in ["shop.order.A.placed (order)", "shop.archive.order.A.placed (archive)"] {
+    for part in [
+        "shop.order.A.placed (order)",
+        "shop.archive.order.A.placed (archive)",
+    ] {
         assert!(message.contains(part), "{message}");
     }
-    assert!(document["error"]["remedy"].to_string().contains("--subject"));
+    assert!(
+        document["error"]["remedy"]
+            .to_string()
+            .contains("--subject")
+    );
 }
 
 #[test]
 fn a_subject_that_no_stream_holds_is_refused_and_nothing_is_sent() {
     let server = Server::start();
     let place = provisioned(&server);
-    let run = place.wharf(&["publish", "order.note", "--subject", "shp.order.A.note", "-o", "json"]).expect(5);
+    let run = place
+        .wharf(&[
+            "publish",
+            "order.note",
+            "--subject",
+            "shp.order.A.note",
+            "-o",
+            "json",
+        ])
+        .expect(5);
     assert_eq!(run.error_code(), "WH0604");
-    let sent = place.wharf(&["publish", "order.note", "--subject", "shop.order.A.note"]).expect(0);
+    let sent = place
+        .wharf(&["publish", "order.note", "--subject", "shop.order.A.note"])
+        .expect(0);
     assert!(sent.out.contains("SHOP 1"), "{sent:?}");
 }
 
@@ -108,7 +185,11 @@ fn bad_keys_subjects_data_and_sizes_are_refused_each_with_its_code() {
     ];
     for (arguments, exit, code) in cases {
         let run = place.wharf(&[&["publish", "order.placed", "-o", "json"], arguments].concat());
-        assert_eq!((run.code, run.error_code().as_str()), (exit, code), "{arguments:?}");
+        assert_eq!(
+            (run.code, run.error_code().as_str()),
+            (exit, code),
+            "{arguments:?}"
+        );
     }
 }
 
@@ -116,13 +197,29 @@ fn bad_keys_subjects_data_and_sizes_are_refused_each_with_its_code() {
 fn waiting_without_a_host_ends_with_what_is_known() {
     let server = Server::start();
     let place = provisioned(&server);
-    let run = place.wharf(&["publish", "order.confirmed", "--key", "A", "--wait=300ms", "-o", "json"]).expect(7);
+    let run = place
+        .wharf(&[
+            "publish",
+            "order.confirmed",
+            "--key",
+            "A",
+            "--wait=300ms",
+            "-o",
+            "json",
+        ])
+        .expect(7);
     let document = run.json();
     assert_eq!(document["error"]["code"], "WH0609");
-    assert_eq!(document["data"]["sequence"], 1, "what was stored is told all the same");
+    assert_eq!(
+        document["data"]["sequence"], 1,
+        "what was stored is told all the same"
+    );
     let handlers = document["data"]["handlers"].as_array().expect("handlers");
     assert_eq!(handlers.len(), 1, "only mail reads it: {handlers:?}");
-    assert_eq!((&handlers[0]["handler"], &handlers[0]["outcome"]), (&"mail".into(), &"pending".into()));
+    assert_eq!(
+        (&handlers[0]["handler"], &handlers[0]["outcome"]),
+        (&"mail".into(), &"pending".into())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,27 +228,80 @@ async fn waiting_tells_the_fate_from_the_handlers_record() {
     let place = provisioned(&server);
     let api = api(&server).await;
     let event = event_hash("wharf-cli", "web-1");
-    let wait = || place.wharf(&["publish", "order.placed", "--key", "A", "--id", "web-1", "--wait=300ms", "-o", "json"]);
+    let wait = || {
+        place.wharf(&[
+            "publish",
+            "order.placed",
+            "--key",
+            "A",
+            "--id",
+            "web-1",
+            "--wait=300ms",
+            "-o",
+            "json",
+        ])
+    };
 
-    let mut block = Block { event: event.to_vec(), need: "gateway".into(), ..Block::default() };
+    let mut block = Block {
+        event: event.to_vec(),
+        need: "gateway".into(),
+        ..Block::default()
+    };
     block.set_status(Status::WaitingNeed);
-    write_record(&api, &Record { block: Some(block), ..Record::new("A") }).await;
+    write_record(
+        &api,
+        &Record {
+            block: Some(block),
+            ..Record::new("A")
+        },
+    )
+    .await;
     let waiting = wait().expect(7).json();
-    assert_eq!(waiting["data"]["handlers"][0]["outcome"], "waiting-need", "{waiting:#}");
+    assert_eq!(
+        waiting["data"]["handlers"][0]["outcome"], "waiting-need",
+        "{waiting:#}"
+    );
     assert_eq!(waiting["data"]["handlers"][0]["need"], "gateway");
 
-    let mut block = Block { event: event.to_vec(), code: "no-lines".into(), head: 1, tail: 1, ..Block::default() };
+    let mut block = Block {
+        event: event.to_vec(),
+        code: "no-lines".into(),
+        head: 1,
+        tail: 1,
+        ..Block::default()
+    };
     block.set_status(Status::Dead);
-    write_record(&api, &Record { block: Some(block), ..Record::new("A") }).await;
+    write_record(
+        &api,
+        &Record {
+            block: Some(block),
+            ..Record::new("A")
+        },
+    )
+    .await;
     let dead = wait().expect(1).json();
     assert_eq!(dead["error"]["code"], "WH0610");
     assert_eq!(dead["data"]["handlers"][0]["code"], "no-lines", "{dead:#}");
 
-    let mut record = Record { digest: vec![0xab; 32], ..Record::new("A") };
+    let mut record = Record {
+        digest: vec![0xab; 32],
+        ..Record::new("A")
+    };
     let content = content_hash("order.placed", "shop.order.A.placed", b"{}");
-    record.remember(SeenId { event, content, at_s: u32::MAX }, 8, 60_000);
+    record.remember(
+        SeenId {
+            event,
+            content,
+            at_s: u32::MAX,
+        },
+        8,
+        60_000,
+    );
     write_record(&api, &record).await;
     let done = wait().expect(0).json();
-    assert_eq!(done["data"]["handlers"][0]["outcome"], "committed", "the first copy's: {done:#}");
+    assert_eq!(
+        done["data"]["handlers"][0]["outcome"], "committed",
+        "the first copy's: {done:#}"
+    );
     assert_eq!(done["data"]["handlers"][0]["digest"], "ab".repeat(32));
 }

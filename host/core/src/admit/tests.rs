@@ -170,35 +170,50 @@ fn interleaving_05_an_unordered_event_is_its_own_entity() {
 }
 
 #[test]
-fn a_queued_entry_ignores_the_cursor_but_never_the_ids() {
-    let at = Position {
-        sequence: 3,
-        stored_ns: 3,
+fn a_queued_entry_runs_only_while_the_record_says_that_it_waits() {
+    let queue = |n, sequence| {
+        let at = Position {
+            sequence,
+            stored_ns: sequence,
+        };
+        facts(
+            n,
+            Origin::Queue {
+                at,
+                stream: STREAM,
+                created_ns: 1,
+            },
+        )
     };
-    assert_eq!(
-        admit(
-            Some(&record()),
-            &facts(
-                3,
-                Origin::Queue {
-                    at,
-                    stream: STREAM,
-                    created_ns: 1
-                }
-            )
-        ),
-        Admission::Run
-    );
-    let known = facts(
-        10,
-        Origin::Queue {
-            at,
-            stream: STREAM,
-            created_ns: 1,
-        },
-    );
-    assert_eq!(
-        admit(Some(&record()), &known),
-        Admission::Duplicate(Duplicate::KnownId)
-    );
+    let record = queued(12, 15, Status::Live);
+    assert_eq!(admit(Some(&record), &queue(12, 12)), Admission::Run);
+    let known = admit(Some(&record), &queue(10, 13));
+    assert_eq!(known, Admission::Duplicate(Duplicate::KnownId));
+    for sequence in [11, 16] {
+        let passed = admit(Some(&record), &queue(sequence, sequence));
+        assert_eq!(passed, Admission::Duplicate(Duplicate::Resolved));
+    }
+    let gone = admit(None, &queue(12, 12));
+    assert_eq!(gone, Admission::Duplicate(Duplicate::Resolved));
+}
+
+#[test]
+fn interleaving_36_a_timer_runs_only_while_the_record_holds_it() {
+    let timer = Timer {
+        name: "unpaid".into(),
+        set_by: vec![7; 16],
+        ..Timer::default()
+    };
+    let id = record_timer_id(&timer);
+    let fired = Facts {
+        event: hash(1),
+        content: [1; 8],
+        origin: Origin::Timer { id: &id },
+    };
+    let mut record = record();
+    let resolved = Admission::Duplicate(Duplicate::Resolved);
+    assert_eq!(admit(Some(&record), &fired), resolved);
+    assert_eq!(admit(None, &fired), resolved);
+    record.timers.push(timer);
+    assert_eq!(admit(Some(&record), &fired), Admission::Run);
 }

@@ -17,6 +17,12 @@ const DEDUP: Dedup = Dedup {
     keep_for: Duration::from_secs(86_400),
 };
 
+/// As the host does for followers without a gap.
+fn queued(record: Option<&Record>, stamp: &Stamp<'_>, first: u64, last: u64) -> Record {
+    let count = u32::try_from(last - first + 1).expect("few");
+    super::queued(record, stamp, &Followers { first, last, count })
+}
+
 fn at(sequence: u64) -> Position {
     Position {
         sequence,
@@ -547,7 +553,7 @@ fn queuing_behind_a_head_in_trouble_leaves_its_trouble_alone() {
     );
     let record = queued(Some(&waiting), &stamp(NOW), 12, 14);
     let mut expected = retrying(&log(11));
-    (expected.head, expected.tail) = (12, 14);
+    (expected.head, expected.tail, expected.queued) = (12, 14, 3);
     assert_eq!(record.block, Some(expected));
     let blocked = blocked();
     assert_eq!(

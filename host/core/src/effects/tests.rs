@@ -475,3 +475,28 @@ fn interleaving_13_an_at_least_once_handler_may_emit_once_an_event_and_no_more()
     let refusal = check_with(&at_least_once, &emitting(vec![emission(); 2]));
     assert_eq!(refusal, Err(Refusal::NotOneEmission { found: 2 }));
 }
+
+#[test]
+fn interleaving_09_attributes_that_would_not_fit_the_brokers_headers_are_refused_before_the_commit()
+{
+    let mut manifest = manifest();
+    manifest.limits.emit_bytes = 1 << 20;
+    let with = |value: String| Effects {
+        emit: vec![Emission {
+            attributes: vec![("note".into(), value)],
+            ..emission()
+        }],
+        ..Effects::default()
+    };
+    let plain = with("x".repeat(20_000));
+    assert!(check_with(&manifest, &plain).is_ok());
+    // Each becomes three bytes.
+    let encoded = with("%".repeat(20_000));
+    assert!(matches!(
+        check_with(&manifest, &encoded),
+        Err(Refusal::AttributesTooLarge {
+            index: 0,
+            found: 60_000..
+        })
+    ));
+}

@@ -40,7 +40,7 @@ fn run(key: &str, subscription: usize) -> Route {
 fn refused(route: Route) -> &'static str {
     match route {
         Route::Undecodable(reason) => reason.code(),
-        Route::Run { .. } | Route::Ignored => panic!("{route:?}"),
+        Route::Run { .. } | Route::Ignored { .. } => panic!("{route:?}"),
     }
 }
 
@@ -66,8 +66,12 @@ fn the_subject_chooses_the_subscription_and_the_key() {
 fn a_type_that_is_not_listed_is_ignored_even_without_a_key() {
     let manifest =
         manifest("on = [{ subjects = [\"s.{k}\"], key = \"{k}\", types = [\"order.paid\"] }]");
-    assert_eq!(route(&manifest, &event("s.1")), Route::Ignored);
-    assert_eq!(route(&manifest, &event("s.%ff")), Route::Ignored);
+    let key = Some("1".to_owned());
+    assert_eq!(route(&manifest, &event("s.1")), Route::Ignored { key });
+    assert_eq!(
+        route(&manifest, &event("s.%ff")),
+        Route::Ignored { key: None }
+    );
     let paid = Event {
         event_type: "order.paid".to_owned(),
         ..event("s.1")

@@ -2,6 +2,7 @@ use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, Error, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 
 use super::*;
+use GuestFaultKind as Kind;
 
 fn classified(ended: Ended, refused: Option<Refused>) -> Outcome {
     let limits = Limits::default();
@@ -17,14 +18,27 @@ fn classified(ended: Ended, refused: Option<Refused>) -> Outcome {
     )
 }
 
-fn stopped(step: Step, error: impl Into<Error>) -> Ended {
+fn start(error: impl Into<Error>) -> Ended {
+    Ended::start(error.into())
+}
+
+fn handle(error: impl Into<Error>) -> Ended {
+    let error = error.into();
     Ended::Stopped {
-        step,
-        error: error.into(),
+        step: Step::Handle,
+        error,
     }
 }
 
-fn guest_kind(outcome: Outcome) -> GuestFaultKind {
+fn migrate(error: impl Into<Error>) -> Ended {
+    let error = error.into();
+    Ended::Stopped {
+        step: Step::Migrate,
+        error,
+    }
+}
+
+fn guest_kind(outcome: Outcome) -> Kind {
     match outcome {
         Outcome::GuestFault(fault) => {
             assert_eq!(fault.stderr_tail, "last words");
@@ -64,79 +78,33 @@ fn pool_is_full() -> Error {
 
 #[test]
 fn what_a_guest_does_in_its_call_is_its_own_fault() {
+    for (ended, expected) in [
+        (handle(Trap::UnreachableCodeReached), Kind::Trap),
+        (handle(Trap::StackOverflow), Kind::Trap),
+        (start(Trap::MemoryOutOfBounds), Kind::Trap),
+        (handle(I32Exit(0)), Kind::Exit),
+        (handle(CpuTimeUsedUp), Kind::CpuTime),
+        (handle(Error::msg("not UTF-8")), Kind::BadOutput),
+        (migrate(Trap::UnreachableCodeReached), Kind::Migration),
+        (migrate(Error::msg("not UTF-8")), Kind::Migration),
+        (Ended::WallTime, Kind::WallTime),
+        (Ended::StateTooNew { stored: 2, ours: 1 }, Kind::Migration),
+        (Ended::NoMigration { stored: 1, ours: 2 }, Kind::Migration),
+    ] {
+        let shown = format!("{ended:?}");
+        assert_eq!(guest_kind(classified(ended, None)), expected, "{shown}");
+    }
+}
+
+#[test]
+fn memory_that_was_refused_explains_a_trap_but_nothing_clearer() {
     let refused = Some(Refused::MemoryBytes(99));
-    for (ended, refused, expected) in [
-        (
-            stopped(Step::Handle, Trap::UnreachableCodeReached),
-            None,
-            GuestFaultKind::Trap,
-        ),
-        (
-            stopped(Step::Handle, Trap::StackOverflow),
-            None,
-            GuestFaultKind::Trap,
-        ),
-        (
-            stopped(Step::Start, Trap::MemoryOutOfBounds),
-            None,
-            GuestFaultKind::Trap,
-        ),
-        (
-            stopped(Step::Handle, I32Exit(0)),
-            None,
-            GuestFaultKind::Exit,
-        ),
-        (
-            stopped(Step::Handle, I32Exit(1)),
-            refused,
-            GuestFaultKind::Exit,
-        ),
-        (
-            stopped(Step::Handle, CpuTimeUsedUp),
-            None,
-            GuestFaultKind::CpuTime,
-        ),
-        (
-            stopped(Step::Start, CpuTimeUsedUp),
-            refused,
-            GuestFaultKind::CpuTime,
-        ),
-        (
-            stopped(Step::Handle, Trap::UnreachableCodeReached),
-            refused,
-            GuestFaultKind::Memory,
-        ),
-        (
-            stopped(Step::Start, Error::msg("too large")),
-            refused,
-            GuestFaultKind::Memory,
-        ),
-        (
-            stopped(Step::Handle, Error::msg("not UTF-8")),
-            None,
-            GuestFaultKind::BadOutput,
-        ),
-        (
-            stopped(Step::Migrate, Trap::UnreachableCodeReached),
-            None,
-            GuestFaultKind::Migration,
-        ),
-        (
-            stopped(Step::Migrate, Error::msg("not UTF-8")),
-            None,
-            GuestFaultKind::Migration,
-        ),
-        (Ended::WallTime, None, GuestFaultKind::WallTime),
-        (
-            Ended::StateTooNew { stored: 2, ours: 1 },
-            None,
-            GuestFaultKind::Migration,
-        ),
-        (
-            Ended::NoMigration { stored: 1, ours: 2 },
-            None,
-            GuestFaultKind::Migration,
-        ),
+    for (ended, expected) in [
+        (handle(Trap::UnreachableCodeReached), Kind::Memory),
+        (start(Error::msg("too large")), Kind::Memory),
+        (handle(I32Exit(1)), Kind::Exit),
+        (start(CpuTimeUsedUp), Kind::CpuTime),
+        (migrate(Trap::UnreachableCodeReached), Kind::Migration),
     ] {
         let shown = format!("{ended:?}");
         assert_eq!(guest_kind(classified(ended, refused)), expected, "{shown}");
@@ -147,19 +115,10 @@ fn what_a_guest_does_in_its_call_is_its_own_fault() {
 fn what_only_the_host_can_cause_is_no_fault_of_the_guest() {
     let no_memory = || io::Error::from(io::ErrorKind::OutOfMemory);
     for (ended, expected) in [
-        (
-            stopped(Step::Start, pool_is_full()),
-            HostFaultKind::PoolFull,
-        ),
-        (
-            stopped(Step::Handle, pool_is_full()),
-            HostFaultKind::PoolFull,
-        ),
-        (stopped(Step::Handle, no_memory()), HostFaultKind::Engine),
-        (
-            stopped(Step::Start, Error::msg("anything else")),
-            HostFaultKind::Engine,
-        ),
+        (start(pool_is_full()), HostFaultKind::PoolFull),
+        (handle(pool_is_full()), HostFaultKind::PoolFull),
+        (handle(no_memory()), HostFaultKind::Engine),
+        (start(Error::msg("anything else")), HostFaultKind::Engine),
     ] {
         let shown = format!("{ended:?}");
         assert_eq!(host_kind(classified(ended, None)), expected, "{shown}");

@@ -94,6 +94,8 @@ pub enum AckPolicy {
 pub struct ConsumerInfo {
     pub name: String,
     pub config: ConsumerConfig,
+    /// The last delivery that it made.
+    pub delivered: Position,
     pub ack_floor: Position,
     pub num_ack_pending: u64,
     pub num_pending: u64,

@@ -79,7 +79,8 @@ impl Delivery {
             subject: message.subject,
             headers: Headers::raw(message.header_block),
             payload: message.data,
-            delivered: 1,
+            // A consumer has delivered it before, in vain.
+            delivered: if token.is_some() { 2 } else { 1 },
             pending: 0,
             token,
         }

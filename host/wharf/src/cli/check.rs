@@ -95,16 +95,31 @@ pub async fn run(args: CheckArgs) -> Result<Answer, Failure> {
     for bundle in read.shelf.bundles {
         let (component, found) = looker.look(&bundle).await?;
         findings.extend(found);
-        handlers.push(Handler { name: bundle.manifest.name, folder: bundle.folder, component });
+        handlers.push(Handler {
+            name: bundle.manifest.name,
+            folder: bundle.folder,
+            component,
+        });
     }
     Ok(answer(Report::new(handlers, findings)))
 }
 
 /// The rules across files. A place without streams says nothing of streams:
 /// they are somebody else's.
-fn across(shelf: &Shelf, needs: Option<&Located<Needs>>, place: Option<&Located<Place>>) -> Vec<Problem> {
+fn across(
+    shelf: &Shelf,
+    needs: Option<&Located<Needs>>,
+    place: Option<&Located<Place>>,
+) -> Vec<Problem> {
     let place = place.filter(|place| !place.value.streams.is_empty());
-    crosscheck::check(Files { manifests: &shelf.located, needs, place }, &Broker::default())
+    crosscheck::check(
+        Files {
+            manifests: &shelf.located,
+            needs,
+            place,
+        },
+        &Broker::default(),
+    )
 }
 
 /// For commands that go on only when nothing is wrong; warnings pass.
@@ -117,23 +132,44 @@ pub fn require_sound(
     place: Option<&Located<Place>>,
 ) -> Result<(), Failure> {
     let problems = across(shelf, needs, place);
-    let errors: Vec<Problem> = problems.into_iter().filter(|p| p.code.severity() == Severity::Error).collect();
-    if errors.is_empty() { Ok(()) } else { Err(Failure::problems(errors)) }
+    let errors: Vec<Problem> = problems
+        .into_iter()
+        .filter(|p| p.code.severity() == Severity::Error)
+        .collect();
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::problems(errors))
+    }
 }
 
 fn answer(report: Report) -> Answer {
     let failure = (report.errors > 0).then(|| {
-        let (errors, warnings) = (count(report.errors, "error"), count(report.warnings, "warning"));
-        Failure::new(Code::Problems, format!("{errors}, {warnings}")).remedy("correct each line that is named above")
+        let (errors, warnings) = (
+            count(report.errors, "error"),
+            count(report.warnings, "warning"),
+        );
+        Failure::new(Code::Problems, format!("{errors}, {warnings}"))
+            .remedy("correct each line that is named above")
     });
-    Answer::new(&report, &report).but(failure).next("wharf provision --dry-run")
+    Answer::new(&report, &report)
+        .but(failure)
+        .next("wharf provision --dry-run")
 }
 
 impl Report {
     fn new(handlers: Vec<Handler>, findings: Vec<Finding>) -> Self {
-        let errors = findings.iter().filter(|finding| finding.severity == ERROR).count();
+        let errors = findings
+            .iter()
+            .filter(|finding| finding.severity == ERROR)
+            .count();
         let warnings = findings.len() - errors;
-        Self { handlers, findings, errors, warnings }
+        Self {
+            handlers,
+            findings,
+            errors,
+            warnings,
+        }
     }
 }
 
@@ -142,18 +178,41 @@ const WARNING: &str = "warning";
 
 impl From<Problem> for Finding {
     fn from(problem: Problem) -> Self {
-        let Problem { file, line, column, code, message, remedy } = problem;
+        let Problem {
+            file,
+            line,
+            column,
+            code,
+            message,
+            remedy,
+        } = problem;
         let severity = match code.severity() {
             Severity::Error => ERROR,
             Severity::Warning => WARNING,
         };
-        Self { file, line: Some(line), column: Some(column), severity, code: code.to_string(), message, remedy }
+        Self {
+            file,
+            line: Some(line),
+            column: Some(column),
+            severity,
+            code: code.to_string(),
+            message,
+            remedy,
+        }
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, column, severity, code, message, remedy } = self;
+        let Self {
+            file,
+            line,
+            column,
+            severity,
+            code,
+            message,
+            remedy,
+        } = self;
         write!(f, "{file}")?;
         if let (Some(line), Some(column)) = (line, column) {
             write!(f, ":{line}:{column}")?;
@@ -169,7 +228,11 @@ impl fmt::Display for Report {
         }
         let mut table = Table::new(&["handler", "folder", "component"]);
         for handler in &self.handlers {
-            table.row([handler.name.clone(), handler.folder.display().to_string(), handler.component.to_string()]);
+            table.row([
+                handler.name.clone(),
+                handler.folder.display().to_string(),
+                handler.component.to_string(),
+            ]);
         }
         if !self.handlers.is_empty() {
             write!(f, "{table}")?;

@@ -10,5 +10,7 @@ use super::failure::Failure;
 /// # Errors
 /// Which of address, network, TLS and credentials failed, with the address.
 pub async fn connect(settings: &Settings) -> Result<Api, Failure> {
-    Ok(Api::new(connection::connect(settings, &Purpose::Control).await?))
+    Ok(Api::new(
+        connection::connect(settings, &Purpose::Control).await?,
+    ))
 }

@@ -15,7 +15,8 @@ pub async fn run(args: DemoArgs) -> Exit {
     match wharf_demo::run(args).await {
         Ok(outcome) if outcome.report.balanced => Exit::Ok,
         // The report stands on stdout already; an envelope would be a second document.
-        Ok(_) => Answer::from(Failure::new(Code::Unbalanced, "the books do not balance")).print(Format::Table),
+        Ok(_) => Answer::from(Failure::new(Code::Unbalanced, "the books do not balance"))
+            .print(Format::Table),
         Err(error) => end(error, format),
     }
 }
@@ -40,9 +41,9 @@ fn end(error: Error, format: Format) -> Exit {
     };
     let failure = Failure::new(code, error.to_string());
     let failure = match error {
-        Error::PortInUse { port, flag, .. } => {
-            failure.place(format!("127.0.0.1:{port}")).remedy(format!("free it, or choose another with {flag}"))
-        }
+        Error::PortInUse { port, flag, .. } => failure
+            .place(format!("127.0.0.1:{port}"))
+            .remedy(format!("free it, or choose another with {flag}")),
         _ => failure,
     };
     Answer::from(failure).print(format)

@@ -71,14 +71,22 @@ pub async fn run(args: DoctorArgs) -> Result<Answer, Failure> {
 }
 
 /// What a user may not do is said first: it hides everything else.
-async fn streams(api: &Api, setting: &Setting, shelf: &Shelf, findings: &mut Vec<Finding>) -> Result<(), Failure> {
+async fn streams(
+    api: &Api,
+    setting: &Setting,
+    shelf: &Shelf,
+    findings: &mut Vec<Finding>,
+) -> Result<(), Failure> {
     let denied = permissions::look(api, &shelf.bundles).await?;
     let may_look = denied.is_empty();
     findings.extend(denied);
     if !may_look {
         return Ok(());
     }
-    findings.push(finding::good("permissions", "this user may do what Wharf does"));
+    findings.push(finding::good(
+        "permissions",
+        "this user may do what Wharf does",
+    ));
     let place = setting.place();
     let catalog = Catalog::read(api).await?;
     findings.extend(assets::look(api, &place, &shelf.bundles).await?);

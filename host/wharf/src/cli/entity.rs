@@ -90,16 +90,31 @@ async fn show(args: ShowArgs) -> Result<Answer, Failure> {
         return Err(Failure::new(Code::NoEntity, message).place(lineage.to_string()));
     };
     let publisher = Publisher::new(api.connection().clone(), 1).await?;
-    let parking = Parking::new(Ledger::open(api.connection().clone(), publisher, lineage.clone()));
+    let parking = Parking::new(Ledger::open(
+        api.connection().clone(),
+        publisher,
+        lineage.clone(),
+    ));
     let entries = parking.list(&stored.token).await?;
-    let view = View::new(&args.handler, &lineage, &stored, &entries, content_type.as_deref(), clock::now_ms());
+    let view = View::new(
+        &args.handler,
+        &lineage,
+        &stored,
+        &entries,
+        content_type.as_deref(),
+        clock::now_ms(),
+    );
     Ok(Answer::new(&view, &view))
 }
 
 /// How the state is printed. None: nobody says, and the bytes decide.
 fn content_type(args: &ShowArgs) -> Result<Option<String>, Failure> {
-    let Some(folder) = &args.handlers else { return Ok(None) };
+    let Some(folder) = &args.handlers else {
+        return Ok(None);
+    };
     let shelf = bundle::read_all(folder)?;
-    let state = shelf.get(&args.handler).and_then(|bundle| bundle.manifest.state.as_ref());
+    let state = shelf
+        .get(&args.handler)
+        .and_then(|bundle| bundle.manifest.state.as_ref());
     Ok(state.map(|state| state.content_type.clone()))
 }

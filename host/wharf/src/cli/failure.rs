@@ -30,18 +30,28 @@ pub struct Failure {
 impl Failure {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         let remedy = code.remedy().to_owned();
-        Self { code, message: message.into(), place: None, remedy, problems: Vec::new() }
+        Self {
+            code,
+            message: message.into(),
+            place: None,
+            remedy,
+            problems: Vec::new(),
+        }
     }
 
     /// The configuration has problems.
     pub fn problems(problems: Vec<Problem>) -> Self {
-        let files: std::collections::BTreeSet<_> = problems.iter().map(|problem| &problem.file).collect();
+        let files: std::collections::BTreeSet<_> =
+            problems.iter().map(|problem| &problem.file).collect();
         let place = files.into_iter().cloned().collect::<Vec<_>>().join(", ");
         let message = match problems.len() {
             1 => "the configuration has 1 problem".to_owned(),
             n => format!("the configuration has {n} problems"),
         };
-        Self { problems, ..Self::new(Code::Problems, message).place(place) }
+        Self {
+            problems,
+            ..Self::new(Code::Problems, message).place(place)
+        }
     }
 
     #[must_use]
@@ -66,7 +76,13 @@ struct Shown<'a>(&'a Failure);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Failure { code, message, place, remedy, problems } = self.0;
+        let Failure {
+            code,
+            message,
+            place,
+            remedy,
+            problems,
+        } = self.0;
         for problem in problems {
             writeln!(f, "{problem}")?;
         }
@@ -135,7 +151,9 @@ fn broker_code(error: &BrokerError) -> Code {
             refusal::NOT_ENABLED | refusal::NOT_ENABLED_FOR_ACCOUNT => Code::JetStreamDisabled,
             refusal::REQUIRED_API_LEVEL => Code::ServerTooOld,
             refusal::STREAM_NOT_FOUND | refusal::CONSUMER_NOT_FOUND => Code::AssetMissing,
-            refusal::STREAM_NAME_IN_USE | refusal::CONSUMER_EXISTS | refusal::SUBJECTS_OVERLAP => Code::AssetDiffers,
+            refusal::STREAM_NAME_IN_USE | refusal::CONSUMER_EXISTS | refusal::SUBJECTS_OVERLAP => {
+                Code::AssetDiffers
+            }
             refusal::INSUFFICIENT_STORAGE => Code::StreamFull,
             _ => Code::BrokerRefused,
         },
@@ -155,9 +173,9 @@ pub fn component_code(error: &LoadError) -> Code {
         LoadError::NotWasm | LoadError::Invalid { .. } => Code::ComponentCorrupt,
         LoadError::CoreModule => Code::ComponentIsModule,
         LoadError::UnknownImports { .. } => Code::UnknownImport,
-        LoadError::ImportShape { .. } | LoadError::MissingExport { .. } | LoadError::ExportShape { .. } => {
-            Code::WrongWorld
-        }
+        LoadError::ImportShape { .. }
+        | LoadError::MissingExport { .. }
+        | LoadError::ExportShape { .. } => Code::WrongWorld,
         LoadError::TooLarge { .. } | LoadError::MemoryLimit { .. } => Code::ComponentTooLarge,
         LoadError::Start { .. } => Code::ComponentStart,
         LoadError::Host { .. } => Code::Engine,
@@ -200,16 +218,26 @@ mod tests {
     fn what_other_code_gives_up_with_keeps_its_own_code() {
         let named = anyhow::Error::new(Failure::new(Code::PortInUse, "in use"));
         assert_eq!(Failure::from(named).code, Code::PortInUse);
-        let broker = anyhow::Error::new(BrokerError::Refused { servers: "nats://h:1".into() });
+        let broker = anyhow::Error::new(BrokerError::Refused {
+            servers: "nats://h:1".into(),
+        });
         let failure = Failure::from(broker);
-        assert_eq!((failure.code, failure.place.as_deref()), (Code::Unreachable, Some("nats://h:1")));
+        assert_eq!(
+            (failure.code, failure.place.as_deref()),
+            (Code::Unreachable, Some("nats://h:1"))
+        );
         let other = Failure::from(anyhow::anyhow!("disk").context("writing"));
-        assert_eq!((other.code, other.message.as_str()), (Code::Unexpected, "writing: disk"));
+        assert_eq!(
+            (other.code, other.message.as_str()),
+            (Code::Unexpected, "writing: disk")
+        );
     }
 
     #[test]
     fn a_failure_is_shown_with_place_remedy_and_page() {
-        let failure = Failure::new(Code::PortInUse, "port 8080 is in use").place("127.0.0.1:8080").remedy("free it");
+        let failure = Failure::new(Code::PortInUse, "port 8080 is in use")
+            .place("127.0.0.1:8080")
+            .remedy("free it");
         let shown = failure.shown().to_string();
         assert_eq!(
             shown,

@@ -52,7 +52,12 @@ pub struct HostArgs {
 #[derive(Debug, Clone, Args)]
 pub struct HandlersArgs {
     /// Folder of bundles: in each a handler.toml and a handler.wasm.
-    #[arg(long, value_name = "DIR", env = "WHARF_HANDLERS", default_value = "target/bundles")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "WHARF_HANDLERS",
+        default_value = "target/bundles"
+    )]
     pub handlers: PathBuf,
 }
 
@@ -75,7 +80,11 @@ pub async fn run(args: HostArgs) -> Result<Answer, Failure> {
     if let Some(listen) = args.listen {
         place.host.listen = listen;
     }
-    let needs = needs.as_ref().map(config::resolve).transpose()?.unwrap_or_default();
+    let needs = needs
+        .as_ref()
+        .map(config::resolve)
+        .transpose()?
+        .unwrap_or_default();
     let options = HostOptions {
         place,
         connection: setting.connection,
@@ -95,7 +104,8 @@ fn install_logs(format: Option<LogFormat>) -> Result<logs::Logs, Failure> {
         Some(LogFormat::Text) => logs::Format::Text,
         None => logs::Format::of_stderr(),
     };
-    let filter = std::env::var(logs::FILTER_VARIABLE).unwrap_or_else(|_| logs::FILTER_DEFAULT.to_owned());
+    let filter =
+        std::env::var(logs::FILTER_VARIABLE).unwrap_or_else(|_| logs::FILTER_DEFAULT.to_owned());
     logs::install(format, &filter).map_err(|error| {
         Failure::new(Code::Usage, error.to_string())
             .place(logs::FILTER_VARIABLE)

@@ -71,9 +71,15 @@ pub fn main() -> ExitCode {
 }
 
 fn execute(command: Command) -> Exit {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
-        Err(error) => return Answer::from(Failure::new(Code::Unexpected, error.to_string())).print(Format::Table),
+        Err(error) => {
+            return Answer::from(Failure::new(Code::Unexpected, error.to_string()))
+                .print(Format::Table);
+        }
     };
     let exit = runtime.block_on(dispatch(command));
     // A read of stdin or a compilation that nobody waits for any more must not
@@ -98,7 +104,10 @@ async fn dispatch(command: Command) -> Exit {
     }
 }
 
-async fn interruptible(format: Format, command: impl Future<Output = Result<Answer, Failure>>) -> Exit {
+async fn interruptible(
+    format: Format,
+    command: impl Future<Output = Result<Answer, Failure>>,
+) -> Exit {
     tokio::select! {
         answer = command => print(format, answer),
         Ok(()) = tokio::signal::ctrl_c() => {
@@ -114,23 +123,36 @@ fn print(format: Format, answer: Result<Answer, Failure>) -> Exit {
 
 /// Help is an answer; everything else is a mistake in the command line.
 fn refuse(error: &clap::Error, words: &[OsString]) -> Exit {
-    let is_mistake = error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    let is_mistake =
+        error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     if is_mistake && asks_for_json(words) {
         let text = error.to_string();
         let message = text.lines().next().unwrap_or_default();
-        let failure = Failure::new(Code::Usage, message.strip_prefix("error: ").unwrap_or(message));
+        let failure = Failure::new(
+            Code::Usage,
+            message.strip_prefix("error: ").unwrap_or(message),
+        );
         return Answer::from(failure).print(Format::Json);
     }
     // A closed pipe is nobody's error.
     let _ = error.print();
-    if error.use_stderr() { Exit::Usage } else { Exit::Ok }
+    if error.use_stderr() {
+        Exit::Usage
+    } else {
+        Exit::Ok
+    }
 }
 
 /// Whether `-o json` is among the words, in any of its spellings.
 fn asks_for_json(words: &[OsString]) -> bool {
     let words: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
-    let apart = words.windows(2).any(|pair| matches!(pair, ["-o" | "--output", "json"]));
-    apart || words.iter().any(|word| matches!(*word, "-ojson" | "-o=json" | "--output=json"))
+    let apart = words
+        .windows(2)
+        .any(|pair| matches!(pair, ["-o" | "--output", "json"]));
+    apart
+        || words
+            .iter()
+            .any(|word| matches!(*word, "-ojson" | "-o=json" | "--output=json"))
 }
 
 #[cfg(test)]
@@ -147,17 +169,34 @@ mod tests {
     #[test]
     fn the_help_of_every_command_has_an_example_that_parses() {
         fn visit(command: &clap::Command, path: &str, seen: &mut u32) {
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
             let path = format!("{path} {}", command.get_name()).trim().to_owned();
-            let subcommands: Vec<_> = command.get_subcommands().filter(|sub| sub.get_name() != "help").collect();
+            let subcommands: Vec<_> = command
+                .get_subcommands()
+                .filter(|sub| sub.get_name() != "help")
+                .collect();
             if subcommands.is_empty() {
                 *seen += 1;
-                assert!(help.contains("Examples:"), "`{path}` has no example in its help");
+                assert!(
+                    help.contains("Examples:"),
+                    "`{path}` has no example in its help"
+                );
             }
-            for line in help.lines().filter(|line| line.trim_start().starts_with("wharf ")) {
+            for line in help
+                .lines()
+                .filter(|line| line.trim_start().starts_with("wharf "))
+            {
                 let words = line.split(['|', '>', '#']).next().unwrap_or_default();
-                let parsed = Cli::try_parse_from(words.split_whitespace().map(|word| word.trim_matches('\'')));
-                assert!(parsed.is_ok(), "the example of `{path}` does not parse: {line}: {parsed:?}");
+                let parsed = Cli::try_parse_from(
+                    words.split_whitespace().map(|word| word.trim_matches('\'')),
+                );
+                assert!(
+                    parsed.is_ok(),
+                    "the example of `{path}` does not parse: {line}: {parsed:?}"
+                );
             }
             for sub in subcommands {
                 visit(sub, &path, seen);
@@ -172,7 +211,9 @@ mod tests {
     fn json_is_recognised_in_a_command_line_that_does_not_parse() {
         let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
         assert!(asks_for_json(&words("wharf check --nonsense -o json")));
-        assert!(asks_for_json(&words("wharf check --output=json --nonsense")));
+        assert!(asks_for_json(&words(
+            "wharf check --output=json --nonsense"
+        )));
         assert!(!asks_for_json(&words("wharf publish json -o table")));
     }
 }

@@ -95,15 +95,25 @@ pub async fn run(args: ProvisionArgs) -> Result<Answer, Failure> {
     let steps: Vec<Step> = plan.steps.iter().map(Step::from).collect();
     let firsts = checkpoints::plan(&api, &shelf.bundles).await?;
     if args.dry_run || steps.iter().chain(&firsts).any(Step::is_blocking) {
-        let report = Report { dry_run: args.dry_run, steps: [steps, firsts].concat() };
+        let report = Report {
+            dry_run: args.dry_run,
+            steps: [steps, firsts].concat(),
+        };
         let failure = refused(&report);
-        let next = if report.is_fulfilled() { "wharf host" } else { "wharf provision" };
+        let next = if report.is_fulfilled() {
+            "wharf host"
+        } else {
+            "wharf provision"
+        };
         return Ok(Answer::new(&report, &report).but(failure).next(next));
     }
     assets::apply(&api, &plan).await.map_err(problem)?;
     let firsts = checkpoints::make(&api, &shelf.bundles).await?;
     let made = steps.into_iter().map(Step::made).chain(firsts).collect();
-    let report = Report { dry_run: false, steps: made };
+    let report = Report {
+        dry_run: false,
+        steps: made,
+    };
     Ok(Answer::new(&report, &report).next("wharf host"))
 }
 
@@ -133,7 +143,9 @@ pub async fn survey(api: &Api, place: &Place, bundles: &[Bundle]) -> Result<Vec<
     let wanted = wanted::place(api, place, bundles).await?;
     let plan = assets::plan(api, &wanted).await?;
     let steps = plan.steps.iter().map(Step::from);
-    Ok(steps.chain(checkpoints::plan(api, bundles).await?).collect())
+    Ok(steps
+        .chain(checkpoints::plan(api, bundles).await?)
+        .collect())
 }
 
 /// Everything that keeps a host from binding, in one failure: what is in the
@@ -144,11 +156,17 @@ fn shortfall(steps: &[Step]) -> Option<Failure> {
         let lines: Vec<String> = blocking.iter().map(|step| step.line()).collect();
         return Some(Failure::new(first.code, lines.join("\n  ")).place(assets_of(&blocking)));
     }
-    let missing: Vec<&Step> = steps.iter().filter(|step| step.action == Verb::Create).collect();
+    let missing: Vec<&Step> = steps
+        .iter()
+        .filter(|step| step.action == Verb::Create)
+        .collect();
     let first = missing.first()?;
     let are = if missing.len() == 1 { "is" } else { "are" };
     let message = format!("{} {are} missing", assets_of(&missing));
-    Some(Failure::new(first.code, message).remedy("run `wharf provision` with the same --handlers and --config"))
+    Some(
+        Failure::new(first.code, message)
+            .remedy("run `wharf provision` with the same --handlers and --config"),
+    )
 }
 
 fn assets_of(steps: &[&Step]) -> String {
@@ -183,7 +201,11 @@ pub fn capable(capabilities: &Capabilities) -> Result<Account, Failure> {
 
 /// Why nothing was made; the table has the details.
 fn refused(report: &Report) -> Option<Failure> {
-    let blocking: Vec<&Step> = report.steps.iter().filter(|step| step.is_blocking()).collect();
+    let blocking: Vec<&Step> = report
+        .steps
+        .iter()
+        .filter(|step| step.is_blocking())
+        .collect();
     let first = blocking.first()?;
     let message = match blocking.len() {
         1 => "one asset stands in the way; nothing was made".to_owned(),
@@ -193,8 +215,14 @@ fn refused(report: &Report) -> Option<Failure> {
 }
 
 fn problem(problem: assets::Problem) -> Failure {
-    let assets::Problem { asset, reason, remedy } = problem;
-    Failure::new(Code::BrokerRefused, reason).place(asset).remedy(remedy)
+    let assets::Problem {
+        asset,
+        reason,
+        remedy,
+    } = problem;
+    Failure::new(Code::BrokerRefused, reason)
+        .place(asset)
+        .remedy(remedy)
 }
 
 impl Report {
@@ -216,7 +244,11 @@ impl Step {
 
     /// After the plan was carried out.
     fn made(self) -> Self {
-        let action = if self.action == Verb::Create { Verb::Created } else { self.action };
+        let action = if self.action == Verb::Create {
+            Verb::Created
+        } else {
+            self.action
+        };
         Self { action, ..self }
     }
 
@@ -232,13 +264,24 @@ impl From<&assets::Step> for Step {
             Action::Exists => (Verb::Exists, Code::AssetMissing, Vec::new()),
             Action::Differs(differences) => {
                 let line = |d: &assets::Difference| format!("{d}; {}", d.remedy);
-                (Verb::Differs, Code::AssetDiffers, differences.iter().map(line).collect())
+                (
+                    Verb::Differs,
+                    Code::AssetDiffers,
+                    differences.iter().map(line).collect(),
+                )
             }
-            Action::Refused { reason, remedy } => {
-                (Verb::Refused, Code::SourceUnfit, vec![format!("{reason}; {remedy}")])
-            }
+            Action::Refused { reason, remedy } => (
+                Verb::Refused,
+                Code::SourceUnfit,
+                vec![format!("{reason}; {remedy}")],
+            ),
         };
-        Self { asset: step.asset.clone(), action, details, code }
+        Self {
+            asset: step.asset.clone(),
+            action,
+            details,
+            code,
+        }
     }
 }
 
@@ -258,7 +301,11 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new(&["asset", "action", "details"]);
         for step in &self.steps {
-            table.row([step.asset.clone(), step.action.to_string(), step.details.join("\n")]);
+            table.row([
+                step.asset.clone(),
+                step.action.to_string(),
+                step.details.join("\n"),
+            ]);
         }
         write!(f, "{table}")
     }

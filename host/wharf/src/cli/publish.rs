@@ -127,7 +127,12 @@ fn draft(args: &PublishArgs, shelf: &Shelf) -> Result<Draft, Failure> {
     let subject = match (&args.subject, &args.key) {
         (Some(subject), _) => subject::checked(subject)?,
         (None, Some(key)) => subject::find(shelf, &args.event_type, key)?,
-        (None, None) => return Err(Failure::new(Code::BadKey, "neither a key nor a subject is given")),
+        (None, None) => {
+            return Err(Failure::new(
+                Code::BadKey,
+                "neither a key nor a subject is given",
+            ));
+        }
     };
     Draft::new(draft::Given {
         subject,
@@ -158,12 +163,20 @@ async fn publish(api: &Api, draft: &Draft) -> Result<Ack, Failure> {
     }
     let (bytes, max) = (encoded.bytes() as u64, api.connection().max_payload());
     if bytes > max {
-        let message = format!("the event has {bytes} bytes with its headers; the broker takes {max}");
+        let message =
+            format!("the event has {bytes} bytes with its headers; the broker takes {max}");
         return Err(Failure::new(Code::TooLarge, message));
     }
     let publisher = Publisher::new(api.connection().clone(), 1).await?;
-    let Encoded { subject, headers, payload } = encoded;
-    publisher.publish(subject, Some(headers), payload).await.map_err(|error| refused(&error, draft))
+    let Encoded {
+        subject,
+        headers,
+        payload,
+    } = encoded;
+    publisher
+        .publish(subject, Some(headers), payload)
+        .await
+        .map_err(|error| refused(&error, draft))
 }
 
 fn refused(error: &PublishError, draft: &Draft) -> Failure {
@@ -182,7 +195,10 @@ fn refused(error: &PublishError, draft: &Draft) -> Failure {
     };
     let failure = Failure::new(code, error.to_string()).place(draft.subject.clone());
     match code {
-        Code::NotAcknowledged => failure.remedy(format!("publish it again with --id {}: it is stored once", draft.id)),
+        Code::NotAcknowledged => failure.remedy(format!(
+            "publish it again with --id {}: it is stored once",
+            draft.id
+        )),
         _ => failure,
     }
 }
@@ -190,14 +206,19 @@ fn refused(error: &PublishError, draft: &Draft) -> Failure {
 /// Time that ran out goes before what is dead: more may still come.
 fn failure(reached: &[Reached], limit: Duration) -> Option<Failure> {
     let of = |unfit: fn(&Reached) -> bool| {
-        let names: Vec<&str> = reached.iter().filter(|one| unfit(one)).map(|one| one.handler.as_str()).collect();
+        let names: Vec<&str> = reached
+            .iter()
+            .filter(|one| unfit(one))
+            .map(|one| one.handler.as_str())
+            .collect();
         (!names.is_empty()).then(|| names.join(", "))
     };
     if let Some(names) = of(|one| !one.fate.is_settled()) {
         let message = format!("not settled within {limit:?}");
         return Some(Failure::new(Code::NotSettled, message).place(names));
     }
-    of(|one| one.fate.is_dead()).map(|names| Failure::new(Code::EventDead, "the event is dead").place(names))
+    of(|one| one.fate.is_dead())
+        .map(|names| Failure::new(Code::EventDead, "the event is dead").place(names))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -222,7 +243,11 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stored = if self.duplicate { "stored before" } else { "stored" };
+        let stored = if self.duplicate {
+            "stored before"
+        } else {
+            "stored"
+        };
         writeln!(f, "id        {}", self.id)?;
         writeln!(f, "subject   {}", self.subject)?;
         writeln!(f, "{stored:<9} {} {}", self.stream, self.sequence)?;

@@ -9,14 +9,23 @@ pub struct Table {
 
 impl Table {
     pub fn new(heading: &[&str]) -> Self {
-        Self { rows: vec![heading.iter().map(|cell| cell.to_uppercase()).collect()] }
+        Self {
+            rows: vec![heading.iter().map(|cell| cell.to_uppercase()).collect()],
+        }
     }
 
     /// Adds a row. Further lines of a cell come below its first.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
-        let height = cells.iter().map(|cell| cell.lines().count()).max().unwrap_or(0).max(1);
+        let height = cells
+            .iter()
+            .map(|cell| cell.lines().count())
+            .max()
+            .unwrap_or(0)
+            .max(1);
         for line in 0..height {
-            let line = cells.iter().map(|cell| cell.lines().nth(line).unwrap_or_default().to_owned());
+            let line = cells
+                .iter()
+                .map(|cell| cell.lines().nth(line).unwrap_or_default().to_owned());
             self.rows.push(line.collect());
         }
     }
@@ -31,7 +40,10 @@ impl fmt::Display for Table {
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         for row in &self.rows {
-            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+            let cells = row
+                .iter()
+                .zip(&widths)
+                .map(|(cell, width)| format!("{cell:<width$}"));
             writeln!(f, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
         }
         Ok(())
@@ -48,6 +60,9 @@ mod tests {
         table.row(["stream SHOP".into(), "create".into()]);
         table.row(["x".into(), "differs\nin one field".into()]);
         let text = table.to_string();
-        assert_eq!(text, "ASSET        ACTION\nstream SHOP  create\nx            differs\n             in one field\n");
+        assert_eq!(
+            text,
+            "ASSET        ACTION\nstream SHOP  create\nx            differs\n             in one field\n"
+        );
     }
 }

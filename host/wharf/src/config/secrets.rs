@@ -25,13 +25,21 @@ pub fn value_variable(handler: &str, key: &str) -> String {
 
 /// A name as shells take it.
 fn shell(name: &str) -> String {
-    let legal = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    let legal = |c: char| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_uppercase()
+        } else {
+            '_'
+        }
+    };
     name.chars().map(legal).collect()
 }
 
 /// An empty variable is no value: that is how shells and manifests unset one.
 fn read(variable: &str) -> Option<String> {
-    std::env::var(variable).ok().filter(|value| !value.is_empty())
+    std::env::var(variable)
+        .ok()
+        .filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]
@@ -41,6 +49,9 @@ mod tests {
     #[test]
     fn variables_are_made_of_names_that_shells_take() {
         assert_eq!(need_variable("GATEWAY_TOKEN"), "WHARF_SECRET_GATEWAY_TOKEN");
-        assert_eq!(value_variable("stock-keeper", "mail.from"), "WHARF_SET_STOCK_KEEPER__MAIL_FROM");
+        assert_eq!(
+            value_variable("stock-keeper", "mail.from"),
+            "WHARF_SET_STOCK_KEEPER__MAIL_FROM"
+        );
     }
 }

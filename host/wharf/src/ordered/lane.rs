@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use wharf_core::entry::{self, Entry};
 use wharf_core::outcome::HostFault;
-use wharf_core::record::{Record, Status};
+use wharf_core::record::{Record, Status, Timer};
 use wharf_jetstream::parking::{self, EntryPosition};
 use wharf_jetstream::timers::Firing;
 
@@ -30,13 +30,24 @@ pub struct Lane {
     spilled: Notify,
 }
 
+/// What waits in a lane.
 #[derive(Default)]
 struct Line {
-    waiting: VecDeque<Item>,
-    /// Events on their way into the ledger, in order.
+    /// Events in stream order.
+    waiting: VecDeque<Work>,
+    /// What has no place in the log.
+    aside: VecDeque<Aside>,
+    /// What is aside has to wait until the event in trouble is done.
+    stalled: bool,
+    /// Events on their way into the ledger.
     spilling: VecDeque<Work>,
+    /// The lowest sequence that the spiller is writing just now.
+    spilling_from: Option<u64>,
     runner: bool,
     spiller: bool,
+    /// The owner ends: nothing is started any more, since what was abandoned
+    /// may come before it.
+    stopped: bool,
     behind: Behind,
     /// Since when the head is at work.
     head_since: Option<Instant>,
@@ -54,9 +65,8 @@ enum Behind {
     Person,
 }
 
-/// What waits in a lane.
-pub enum Item {
-    Event(Box<Work>),
+/// Work of an entity that is no event of the log.
+pub enum Aside {
     Firing(Firing),
     /// Look at the record: an earlier owner left something.
     Visit,
@@ -76,9 +86,19 @@ pub trait Settles: Send + Sync {
 }
 
 enum Step {
-    Item(Item),
+    Event(Box<Work>),
+    Aside(Aside),
     WorkOff,
     End,
+}
+
+/// What became of the timers that are due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// All that were due have run, or wait for a person.
+    Ran(u32),
+    /// An event in trouble comes first.
+    Behind,
 }
 
 impl Lane {
@@ -94,7 +114,7 @@ impl Lane {
     pub fn push(&self, work: Work, lane_max: usize) -> Start {
         let mut line = self.line();
         if line.behind == Behind::Nothing && line.waiting.len() < lane_max {
-            line.waiting.push_back(Item::Event(Box::new(work)));
+            line.waiting.push_back(work);
             return line.start_runner();
         }
         if line.behind == Behind::Nothing {
@@ -104,10 +124,12 @@ impl Lane {
         line.start_spiller()
     }
 
-    /// Takes in what has no place in the log and never spills.
-    pub fn push_aside(&self, item: Item) -> Start {
+    /// Takes in what has no place in the log and never spills. One of a kind is
+    /// enough.
+    pub fn push_aside(&self, item: Aside) -> Start {
         let mut line = self.line();
-        line.waiting.push_back(item);
+        line.aside.retain(|other| !item.replaces(other));
+        line.aside.push_back(item);
         line.start_runner()
     }
 
@@ -115,27 +137,24 @@ impl Lane {
     /// `since`.
     pub fn spill_followers(&self, since: Instant) -> Start {
         let mut line = self.line();
-        if line.head_since.is_none_or(|begun| begun > since) {
+        if line.head_since.is_none_or(|begun| begun > since) || line.waiting.is_empty() {
             return Start::Nothing;
         }
-        let waiting = std::mem::take(&mut line.waiting);
-        for item in waiting {
-            match item {
-                Item::Event(work) => line.spilling.push_back(*work),
-                Item::Firing(_) | Item::Visit => line.waiting.push_back(item),
-            }
+        // They come before what is spilling already.
+        let mut earlier = std::mem::take(&mut line.waiting);
+        earlier.append(&mut line.spilling);
+        line.spilling = earlier;
+        if line.behind == Behind::Nothing {
+            line.behind = Behind::Queue;
         }
-        if line.spilling.is_empty() {
-            return Start::Nothing;
-        }
-        line.behind = Behind::Queue;
         line.start_spiller()
     }
 
     /// Whether nothing of it runs or waits, so that it may be dropped.
     pub fn is_idle(&self) -> bool {
         let line = self.line();
-        !line.runner && !line.spiller && line.waiting.is_empty() && line.spilling.is_empty()
+        let empty = line.waiting.is_empty() && line.aside.is_empty() && line.spilling.is_empty();
+        empty && !line.runner && !line.spiller
     }
 
     /// Works until nothing is left, or until it has to stop; what is left then
@@ -143,14 +162,14 @@ impl Lane {
     pub async fn run(&self, owner: &Owner, settles: &dyn Settles) {
         loop {
             let ended = match self.next() {
-                Step::Item(Item::Event(work)) => self.run_event(owner, settles, &work).await,
-                Step::Item(Item::Firing(firing)) => self.run_firing(owner, firing).await,
-                Step::Item(Item::Visit) => self.visit(owner).await,
+                Step::Event(work) => self.run_event(owner, settles, &work).await,
+                Step::Aside(item) => self.run_aside(owner, item).await,
                 Step::WorkOff => self.work_off(owner).await,
                 Step::End => return,
             };
             if let Err(Stopped) = ended {
-                self.line().runner = false;
+                let mut line = self.line();
+                (line.runner, line.stopped) = (false, true);
                 return;
             }
         }
@@ -165,7 +184,8 @@ impl Lane {
                 Err(start) => break start,
             };
             let Ok(settlements) = park::queue_all(owner, &self.entity, &batch).await else {
-                self.line().spiller = false;
+                let mut line = self.line();
+                (line.spiller, line.stopped) = (false, true);
                 return;
             };
             for (work, settlement) in batch.iter().zip(settlements) {
@@ -184,62 +204,108 @@ impl Lane {
         settles: &dyn Settles,
         work: &Work,
     ) -> Result<(), Stopped> {
+        self.run_troubled_timer(owner).await?;
         let settlement = pipeline::process(owner, &self.entity, work).await?;
         match settlement {
             Settlement::Dead | Settlement::Queued => self.line().look_behind(),
             Settlement::Committed | Settlement::Duplicate | Settlement::Ignored => {}
         }
+        self.line().stalled = false;
         settles.settled(work, settlement);
         Ok(())
     }
 
-    /// Runs what is due, arms the next timer, and only then lets the firing go.
-    async fn run_firing(&self, owner: &Owner, firing: Firing) -> Result<(), Stopped> {
-        if self.run_due_timers(owner).await? == 0 {
-            // Only the leader may say that there is nothing to fire: a copy can
-            // lack a timer that a newer owner's commit has set.
-            self.entity.distrust().await;
-            self.run_due_timers(owner).await?;
+    async fn run_aside(&self, owner: &Owner, item: Aside) -> Result<(), Stopped> {
+        if let Aside::Visit = item {
+            self.line().look_behind();
         }
+        if self.run_due_timers(owner).await? == Due::Behind {
+            {
+                let mut line = self.line();
+                line.stalled = true;
+                line.aside.push_front(Aside::Visit);
+            }
+            // The lane looks again by itself; the firing would only come again
+            // every half minute, and keep those of other keys waiting.
+            if let Aside::Firing(firing) = item {
+                owner.may_start().await?;
+                let _ = firing.token.ack().await;
+            }
+            return Ok(());
+        }
+        match item {
+            Aside::Firing(firing) => self.let_go(owner, &firing).await,
+            Aside::Visit => Ok(()),
+        }
+    }
+
+    /// Only the leader may say that there is nothing to fire: a copy can lack a
+    /// timer that a newer owner's commit has set.
+    async fn let_go(&self, owner: &Owner, firing: &Firing) -> Result<(), Stopped> {
+        self.entity.distrust().await;
+        self.run_due_timers(owner).await?;
         owner.may_start().await?;
         // Lost with the connection, the firing comes again and finds nothing.
         let _ = firing.token.ack().await;
         Ok(())
     }
 
-    /// How many were due. A blocked entity's come due late: whoever lifts the
-    /// block arms them again.
-    async fn run_due_timers(&self, owner: &Owner) -> Result<u32, Stopped> {
-        let mut due = 0;
+    /// Runs the timers that are due and arms the next. A blocked entity's come
+    /// due late: whoever lifts the block arms them again.
+    async fn run_due_timers(&self, owner: &Owner) -> Result<Due, Stopped> {
+        let mut ran = 0;
         loop {
             let known = finish::load(owner, &self.entity).await?;
             let Some(record) = known.record() else {
-                return Ok(due);
+                return Ok(Due::Ran(ran));
             };
-            if record.status() == Status::Dead {
-                return Ok(due);
+            if let Some(timer) = record.dead_timer() {
+                park::dead_timer(owner, &self.entity, &known, timer).await?;
+                continue;
             }
-            match record.next_timer() {
-                Some(timer) if timer.due_ms <= crate::clock::now_ms() => {
-                    let work = Work::timer(&self.entity.key, timer, &owner.handler.metrics);
-                    pipeline::process(owner, &self.entity, &work).await?;
-                    due += 1;
+            if record.status() == Status::Dead {
+                return Ok(Due::Ran(ran));
+            }
+            if is_in_trouble(record) && record.troubled_timer().is_none() {
+                return Ok(Due::Behind);
+            }
+            match record.troubled_timer().or_else(|| record.next_timer()) {
+                Some(timer) if is_due(record, timer) => {
+                    self.run_timer(owner, timer).await?;
+                    ran += 1;
                 }
                 Some(_) => {
                     finish::arm(owner, &self.entity, record).await?;
-                    return Ok(due);
+                    return Ok(Due::Ran(ran));
                 }
-                None => return Ok(due),
+                None => return Ok(Due::Ran(ran)),
             }
         }
     }
 
-    async fn visit(&self, owner: &Owner) -> Result<(), Stopped> {
-        self.line().look_behind();
-        self.run_due_timers(owner).await.map(|_| ())
+    /// A timer that was in trouble before a restart goes before the events that
+    /// waited behind it.
+    async fn run_troubled_timer(&self, owner: &Owner) -> Result<(), Stopped> {
+        let known = finish::load(owner, &self.entity).await?;
+        match known.record().and_then(Record::troubled_timer) {
+            Some(timer) => self.run_timer(owner, timer).await,
+            None => Ok(()),
+        }
     }
 
-    /// Runs the next event of the ledger's queue, if the key may go on.
+    async fn run_timer(&self, owner: &Owner, timer: &Timer) -> Result<(), Stopped> {
+        let work = Work::timer(&self.entity.key, timer, &owner.handler.metrics);
+        let settlement = pipeline::process(owner, &self.entity, &work).await?;
+        let outcome = settlement.outcome();
+        let took = work.received.elapsed();
+        owner.handler.metrics.event(outcome, took);
+        if settlement == Settlement::Dead {
+            self.line().look_behind();
+        }
+        Ok(())
+    }
+
+    /// Runs what is queued in the ledger, in order, if the key may go on.
     async fn work_off(&self, owner: &Owner) -> Result<(), Stopped> {
         let known = finish::load(owner, &self.entity).await?;
         let record = known.record();
@@ -247,7 +313,7 @@ impl Lane {
             self.line().behind = Behind::Person;
             return Ok(());
         }
-        let Some((head, _)) = record.and_then(Record::queue) else {
+        let Some((head, tail)) = record.and_then(Record::queue) else {
             let free = self.line().settle_behind();
             return if free {
                 Ok(())
@@ -255,7 +321,14 @@ impl Lane {
                 self.await_spill(owner).await
             };
         };
-        let sequences = self.queued_from(owner, head).await?;
+        // What comes before the queue may have to be read again first, and what
+        // is on its way there may come before what is there.
+        if owner.read() < tail {
+            return self.await_spill(owner).await;
+        }
+        let below = self.line().spill_floor();
+        let mut sequences = self.queued_from(owner, head, record).await?;
+        sequences.retain(|sequence| below.is_none_or(|below| *sequence < below));
         if sequences.is_empty() {
             return self.await_spill(owner).await;
         }
@@ -264,6 +337,7 @@ impl Lane {
                 Some(entry) => self.run_entry(owner, entry).await?,
                 None => return self.await_spill(owner).await,
             }
+            self.line().stalled = false;
             if self.is_blocked(owner).await? {
                 return Ok(());
             }
@@ -290,27 +364,36 @@ impl Lane {
         }
     }
 
-    /// The sequences of the entries from `head` on, in order.
-    async fn queued_from(&self, owner: &Owner, head: u64) -> Result<Vec<u64>, Stopped> {
+    /// The sequences of the entries from `head` on, in order. Entries below it
+    /// are resolved, and only a crash kept them from being removed.
+    async fn queued_from(
+        &self,
+        owner: &Owner,
+        head: u64,
+        record: Option<&Record>,
+    ) -> Result<Vec<u64>, Stopped> {
         let positions = loop {
             match owner.handler.parking.list(&self.entity.token).await {
                 Ok(positions) => break positions,
                 Err(error) => {
-                    owner
-                        .pause_before(&HostFault::broker(error.to_string()), FAULT_PAUSE_MS)
-                        .await?
+                    let fault = HostFault::broker(error.to_string());
+                    owner.pause_before(&fault, FAULT_PAUSE_MS).await?;
                 }
             }
         };
-        let sequence = |position| match position {
-            EntryPosition::Stream(sequence) => Some(sequence),
-            EntryPosition::Timer(_) => None,
-        };
-        Ok(positions
-            .into_iter()
-            .filter_map(sequence)
-            .filter(|sequence| *sequence >= head)
-            .collect())
+        let mut waiting = Vec::with_capacity(positions.len());
+        for position in positions {
+            match position {
+                EntryPosition::Stream(sequence) if sequence >= head => waiting.push(sequence),
+                EntryPosition::Stream(sequence) if !is_listed(record, sequence) => {
+                    // Still there, it is found by the next queue of the key.
+                    let parking = &owner.handler.parking;
+                    let _ = parking.delete(&self.entity.token, &position).await;
+                }
+                EntryPosition::Stream(_) | EntryPosition::Timer(_) => {}
+            }
+        }
+        Ok(waiting)
     }
 
     /// None while the entry is not there, or not whole.
@@ -347,10 +430,18 @@ impl Lane {
 
     fn next(&self) -> Step {
         let mut line = self.line();
-        let step = match (line.waiting.pop_front(), line.behind) {
-            (Some(item), _) => Step::Item(item),
-            (None, Behind::Queue) => Step::WorkOff,
-            (None, Behind::Nothing | Behind::Person) => Step::End,
+        let aside = if line.stalled {
+            None
+        } else {
+            line.aside.pop_front()
+        };
+        let step = match aside {
+            Some(item) => Step::Aside(item),
+            None => match (line.waiting.pop_front(), line.behind) {
+                (Some(work), _) => Step::Event(Box::new(work)),
+                (None, Behind::Queue) => Step::WorkOff,
+                (None, Behind::Nothing | Behind::Person) => Step::End,
+            },
         };
         line.runner = !matches!(step, Step::End);
         line.head_since = line.runner.then(Instant::now);
@@ -362,14 +453,16 @@ impl Lane {
         let mut line = self.line();
         if line.spilling.is_empty() {
             line.spiller = false;
-            return Err(if line.behind == Behind::Queue {
-                line.start_runner()
-            } else {
-                Start::Nothing
+            line.spilling_from = None;
+            return Err(match line.behind {
+                Behind::Queue => line.start_runner(),
+                Behind::Nothing | Behind::Person => Start::Nothing,
             });
         }
         let count = line.spilling.len().min(SPILL_BATCH_MAX);
-        Ok(line.spilling.drain(..count).collect())
+        let batch: Vec<Work> = line.spilling.drain(..count).collect();
+        line.spilling_from = batch.iter().map(Work::sequence).min();
+        Ok(batch)
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {
@@ -382,11 +475,11 @@ const SPILL_BATCH_MAX: usize = 256;
 /// Between tries while the broker does not answer.
 const FAULT_PAUSE_MS: u64 = 500;
 /// How often an entry that is not there yet is looked for.
-const SPILL_LOOK: Duration = Duration::from_millis(200);
+const SPILL_LOOK: Duration = Duration::from_millis(500);
 
 impl Line {
     fn start_runner(&mut self) -> Start {
-        if std::mem::replace(&mut self.runner, true) {
+        if self.stopped || std::mem::replace(&mut self.runner, true) {
             Start::Nothing
         } else {
             Start::Runner
@@ -394,11 +487,17 @@ impl Line {
     }
 
     fn start_spiller(&mut self) -> Start {
-        if std::mem::replace(&mut self.spiller, true) {
+        if self.stopped || std::mem::replace(&mut self.spiller, true) {
             Start::Nothing
         } else {
             Start::Spiller
         }
+    }
+
+    /// Everything of the queue below it is written.
+    fn spill_floor(&self) -> Option<u64> {
+        let waiting = self.spilling.iter().map(Work::sequence).min();
+        waiting.into_iter().chain(self.spilling_from).min()
     }
 
     /// The record may say that something is queued.
@@ -415,4 +514,28 @@ impl Line {
         }
         free
     }
+}
+
+impl Aside {
+    /// A later firing of the entity, or another look at it, makes the one before
+    /// it needless.
+    fn replaces(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
+
+fn is_listed(record: Option<&Record>, sequence: u64) -> bool {
+    record.is_some_and(|record| record.dead.iter().any(|dead| dead.sequence == sequence))
+}
+
+fn is_in_trouble(record: &Record) -> bool {
+    match record.status() {
+        Status::Retrying | Status::WaitingNeed | Status::NotReady => true,
+        Status::Live | Status::Dead | Status::OutboxBlocked => false,
+    }
+}
+
+/// One in trouble keeps its own time; the pipeline waits for that.
+fn is_due(record: &Record, timer: &Timer) -> bool {
+    record.troubled_timer().is_some() || timer.due_ms <= crate::clock::now_ms()
 }

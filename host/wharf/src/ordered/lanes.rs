@@ -1,15 +1,18 @@
 //! The lanes of one partition, and the tasks that work them.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use wharf_core::event::Position;
+use wharf_core::outcome::HostFault;
 use wharf_core::progress::{Bounds, Progress};
 
-use super::lane::{Item, Lane, Settles, Start};
+use super::lane::{Aside, Lane, Settles, Start};
 use crate::owner::Owner;
 use crate::work::{Settlement, Work};
 
@@ -105,15 +108,23 @@ impl Lanes {
     }
 
     /// Hands in what has no place in the log.
-    pub fn push_aside(&mut self, key: &str, item: Item) {
+    pub fn push_aside(&mut self, key: &str, item: Aside) {
         let lane = self.lane(key);
         let start = lane.push_aside(item);
         self.start(&lane, start);
     }
 
-    /// Runs something beside the lanes that the partition waits for when it ends.
+    /// Runs something that the partition waits for when it ends. A panic outside
+    /// of any event's line leaves nobody to settle what it held: the owner gives
+    /// the partition up and begins again from the checkpoint.
     pub fn aside(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(task);
+        let owner = self.owner.clone();
+        self.tasks.spawn(async move {
+            if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
+                owner.handler.report(&HostFault::panic(panic.as_ref()));
+                owner.leave.cancel();
+            }
+        });
     }
 
     /// Spills the followers of heads that have been at work since before `since`.
@@ -129,7 +140,9 @@ impl Lanes {
     pub fn trim(&mut self) {
         let bytes: usize = self.lanes.values().map(|lane| lane.entity.weight()).sum();
         if self.lanes.len() > IDLE_MAX || bytes > IDLE_BYTES_MAX {
-            self.lanes.retain(|_, lane| !lane.is_idle());
+            let watermark = self.owner.watermark();
+            self.lanes
+                .retain(|_, lane| !lane.is_idle() || lane.entity.outbox_sequence() > watermark);
         }
     }
 
@@ -153,14 +166,8 @@ impl Lanes {
         let (owner, book, lane) = (self.owner.clone(), self.book.clone(), lane.clone());
         match start {
             Start::Nothing => {}
-            Start::Runner => {
-                self.tasks
-                    .spawn(async move { lane.run(&owner, &*book).await });
-            }
-            Start::Spiller => {
-                self.tasks
-                    .spawn(async move { lane.spill(&owner, &*book).await });
-            }
+            Start::Runner => self.aside(async move { lane.run(&owner, &*book).await }),
+            Start::Spiller => self.aside(async move { lane.spill(&owner, &*book).await }),
         }
     }
 }

@@ -12,10 +12,13 @@ pub mod lease;
 mod reign;
 mod sweep;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
+use wharf_core::outcome::HostFault;
 use wharf_core::progress::Bounds;
 use wharf_telemetry::metrics::UnsettledState;
 
@@ -43,10 +46,13 @@ pub async fn run(handler: Arc<Handler>, partition: u32, settings: Settings, drai
         let Some(claimed) = claim::claim(&handler, partition, &settings, &drain).await else {
             return;
         };
-        match reign::reign(&handler, partition, &settings, &drain, claimed).await {
-            End::Drained => return,
-            End::Lost => {}
-            End::Paused => {
+        let reign = reign::reign(&handler, partition, &settings, &drain, claimed);
+        let end = AssertUnwindSafe(reign).catch_unwind().await;
+        match end {
+            Ok(End::Drained) => return,
+            Ok(End::Lost) => {}
+            Err(panic) => handler.report(&HostFault::panic(panic.as_ref())),
+            Ok(End::Paused) => {
                 let _counted = handler.metrics.unsettled(UnsettledState::Paused);
                 pause(&drain.leave).await;
             }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
 use wharf_core::checkpoint::{self, Checkpoint};
 use wharf_core::event::Undecodable;
 use wharf_core::outcome::HostFault;
-use wharf_jetstream::ledger::CommitResult;
+use wharf_jetstream::ledger::{CommitResult, Stored};
 use wharf_jetstream::pull::{Delivery, End as PullEnd};
 use wharf_jetstream::reader::{self, Reader, Reason, RolledBack};
 use wharf_jetstream::timers::{Fired, Firings};
@@ -15,7 +16,7 @@ use wharf_jetstream::timers::{Fired, Firings};
 use wharf_telemetry::metrics::{ReopenReason, Unsettled, UnsettledState};
 
 use super::claim::Claimed;
-use super::lane::{Item, Settles};
+use super::lane::{Aside, Settles};
 use super::lanes::{Book, Lanes};
 use super::lease::Lease;
 use super::{Settings, sweep};
@@ -25,6 +26,7 @@ use crate::entity::Entity;
 use crate::handler::Handler;
 use crate::owner::Owner;
 use crate::park;
+use crate::standing::Standing;
 use crate::unpack::{Unpacked, stray_token, unpack};
 use crate::work::{Place, Settlement, Work};
 
@@ -89,13 +91,16 @@ struct Reign {
     looked: Instant,
     /// Set while the ledger has no room for more.
     full: Option<Unsettled>,
+    /// The whole host's signal.
+    drain_leave: CancellationToken,
 }
 
 /// Credit that the reader has and has not used.
 #[derive(Default)]
 struct Asked {
     events: u64,
-    bytes: u64,
+    /// Below zero after one delivery that was larger than what was left.
+    bytes: i64,
 }
 
 impl Reign {
@@ -115,6 +120,8 @@ impl Reign {
             cut: signals.cut,
             lease: Some(lease.clone()),
             watermark: AtomicU64::new(claimed.before.watermark),
+            read: AtomicU64::new(claimed.before.watermark),
+            standing: Standing::new(handler.metrics.clone()),
         });
         let book = Arc::new(Book::new(owner.clone(), claimed.checkpoint.watermark()));
         Self {
@@ -124,13 +131,14 @@ impl Reign {
             book,
             settings: settings.clone(),
             first_seen_above: claimed.before.high,
-            begun: claimed.checkpoint.watermark,
+            begun: claimed.before.high,
             asked: Asked::default(),
             checkpoint: claimed.checkpoint,
             revision: claimed.revision,
             written: claimed.taken,
             looked: claimed.taken,
             full: None,
+            drain_leave: drain.leave.clone(),
         }
     }
 
@@ -154,7 +162,7 @@ impl Reign {
             self.grant(&mut reader);
             let ended = tokio::select! {
                 biased;
-                () = leave.cancelled() => Err(End::Drained),
+                () = leave.cancelled() => Err(self.left()),
                 _ = tick.tick() => self.beat().await,
                 read = reader.next() => self.read(read).await,
                 fired = next_firing(&mut firings) => {
@@ -162,7 +170,7 @@ impl Reign {
                     Ok(())
                 }
                 Some(key) = held.recv() => {
-                    self.lanes.push_aside(&key, Item::Visit);
+                    self.lanes.push_aside(&key, Aside::Visit);
                     Ok(())
                 }
                 () = self.book.changed() => Ok(()),
@@ -177,7 +185,7 @@ impl Reign {
 impl Reign {
     /// What must be known before the first event: how fresh the ledger's copies
     /// have to be for a first load.
-    async fn prepare(&self) -> Result<(), End> {
+    async fn prepare(&mut self) -> Result<(), End> {
         loop {
             match self.owner.handler.ledger.set_floor_from_leader().await {
                 Ok(_) => return Ok(()),
@@ -190,8 +198,8 @@ impl Reign {
         }
     }
 
-    async fn open_reader(&self) -> Result<Reader, End> {
-        let handler = &self.owner.handler;
+    async fn open_reader(&mut self) -> Result<Reader, End> {
+        let handler = self.owner.handler.clone();
         loop {
             match handler.reader(&self.checkpoint).await {
                 Ok(reader) => return Ok(reader),
@@ -201,8 +209,8 @@ impl Reign {
         }
     }
 
-    async fn open_firings(&self) -> Result<Option<Firings>, End> {
-        let handler = &self.owner.handler;
+    async fn open_firings(&mut self) -> Result<Option<Firings>, End> {
+        let handler = self.owner.handler.clone();
         let Some(timers) = &handler.timers else {
             return Ok(None);
         };
@@ -230,7 +238,7 @@ impl Reign {
                     firings.grant(1);
                 }
                 let key = firing.key.clone();
-                self.lanes.push_aside(&key, Item::Firing(firing));
+                self.lanes.push_aside(&key, Aside::Firing(firing));
             }
             Fired::Unavailable { error } => handler.report(&HostFault::broker(error.to_string())),
             Fired::Gone => handler.report(&HostFault::broker(
@@ -240,11 +248,16 @@ impl Reign {
         }
     }
 
-    async fn breathe(&self) -> Result<(), End> {
+    /// A pause between tries, in which the lease is kept.
+    async fn breathe(&mut self) -> Result<(), End> {
         tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(500)) => Ok(()),
-            () = self.owner.leave.cancelled() => Err(End::Drained),
+            () = tokio::time::sleep(Duration::from_millis(500)) => {}
+            () = self.owner.leave.cancelled() => return Err(self.left()),
         }
+        if self.written.elapsed() < CHECKPOINT_EVERY {
+            return Ok(());
+        }
+        self.write(self.checkpoint.high).await
     }
 
     /// Asks for what the bounds leave room for, less what was asked for before.
@@ -254,9 +267,10 @@ impl Reign {
         }
         let (events, bytes) = self.book.credit(&self.settings.bounds);
         let more_events = (events as u64).saturating_sub(self.asked.events);
-        let more_bytes = bytes.saturating_sub(self.asked.bytes);
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let more_bytes = bytes.saturating_sub(self.asked.bytes).max(0);
         if more_events > 0 || more_bytes > 0 {
-            reader.grant(more_events, more_bytes);
+            reader.grant(more_events, more_bytes.unsigned_abs());
             self.asked.events += more_events;
             self.asked.bytes += more_bytes;
         }
@@ -271,6 +285,7 @@ impl Reign {
                 tracing::info!(handler = handler.name(), %reason, "the reader began again");
             }
             Ok(reader::Event::SourceLost { from, to }) => {
+                self.owner.has_read(to);
                 handler.metrics.source_lost(to - from + 1);
                 tracing::error!(
                     handler = handler.name(),
@@ -299,7 +314,7 @@ impl Reign {
         }
         self.begun = self.begun.max(at.sequence);
         self.asked.events = self.asked.events.saturating_sub(1);
-        self.asked.bytes = self.asked.bytes.saturating_sub(delivery.bytes());
+        self.asked.bytes -= i64::try_from(delivery.bytes()).unwrap_or(i64::MAX);
         self.book.receive(at, delivery.bytes());
         self.owner.handler.metrics.set_lag(delivery.pending);
         let handler = &self.owner.handler;
@@ -314,9 +329,16 @@ impl Reign {
             at.sequence > self.first_seen_above,
         ) {
             Unpacked::Work(work) => self.lanes.push(work),
+            // Another version may have handled it and left something to finish.
+            Unpacked::Ignored(work)
+                if at.sequence <= self.first_seen_above && !work.key.is_empty() =>
+            {
+                self.lanes.push(work);
+            }
             Unpacked::Ignored(work) => self.book.settled(&work, Settlement::Ignored),
             Unpacked::Stray(work, why) => self.stray(work, why),
         }
+        self.owner.has_read(at.sequence);
         Ok(())
     }
 
@@ -358,11 +380,7 @@ impl Reign {
         let handler = &self.owner.handler;
         match handler.ledger.usage().await {
             Ok(usage) if usage.is_nearly_full() => {
-                tracing::error!(
-                    handler = handler.name(),
-                    bytes = usage.bytes,
-                    "the ledger is nearly full: reading stops"
-                );
+                handler.alarm_full(&usage);
                 self.full
                     .get_or_insert_with(|| handler.metrics.unsettled(UnsettledState::Paused));
             }
@@ -399,6 +417,11 @@ impl Reign {
                 self.checkpoint = next;
                 Ok(())
             }
+            CommitResult::Lost { current } if self.is_own(current.as_ref()) => {
+                // An earlier write of ours that nobody had answered.
+                self.revision = current.map_or(self.revision, |stored| stored.revision);
+                Ok(())
+            }
             CommitResult::Lost { .. } => {
                 tracing::warn!(
                     handler = handler.name(),
@@ -409,7 +432,8 @@ impl Reign {
             }
             other => {
                 handler.report(&HostFault::broker(format!("checkpoint: {other:?}")));
-                self.breathe().await
+                tokio::time::sleep(TICK).await;
+                Ok(())
             }
         }
     }
@@ -426,9 +450,7 @@ impl Reign {
             let released =
                 self.checkpoint
                     .released(self.book.watermark(), self.begun, clock::now_ms());
-            while self.put(released.clone()).await.is_err() && !drain.cut.is_cancelled() {
-                tokio::time::sleep(TICK).await;
-            }
+            self.release(released, drain).await;
         }
         self.owner
             .handler
@@ -436,6 +458,37 @@ impl Reign {
             .partition(self.owner.partition)
             .released();
         end
+    }
+
+    /// Whether a checkpoint is this owner's, of this epoch.
+    fn is_own(&self, stored: Option<&Stored>) -> bool {
+        let seen = stored.and_then(|stored| checkpoint::decode(&stored.bytes).ok());
+        seen.is_some_and(|seen| {
+            seen.owner == self.checkpoint.owner && seen.epoch == self.checkpoint.epoch
+        })
+    }
+
+    /// Writes the checkpoint as released, as long as there is time for it: else
+    /// the lease has to run out.
+    async fn release(&mut self, released: Checkpoint, drain: &Drain) {
+        while !self.checkpoint.released {
+            let put = tokio::select! {
+                put = self.put(released.clone()) => put,
+                () = drain.cut.cancelled() => return,
+            };
+            if put == Err(End::Lost) {
+                return;
+            }
+        }
+    }
+
+    /// Why the owner leaves: the host drains, or a task of it has panicked.
+    fn left(&self) -> End {
+        if self.drain_leave.is_cancelled() {
+            End::Drained
+        } else {
+            End::Paused
+        }
     }
 
     /// Waits for what runs, and keeps the lease meanwhile.

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use wharf_core::outcome::HostFault;
-use wharf_core::record::{self, Record, Status};
-use wharf_telemetry::metrics::UnsettledState;
+use wharf_core::record::{self, Record};
 
 use super::lanes::Lanes;
 use crate::owner::Owner;
@@ -45,35 +45,40 @@ async fn pass(owner: &Owner, found: &mpsc::Sender<String>) -> Result<(), HostFau
     let ledger = &owner.handler.ledger;
     let broker = |e: wharf_jetstream::error::Error| HostFault::broker(e.to_string());
     let mut held = ledger.sweep_held().await.map_err(broker)?;
-    let mut stored = Stored::default();
+    let mut tokens = Vec::new();
     while let Some(record) = held.next().await.map_err(broker)? {
-        let Some(current) = ledger.load_leader(&record.ek).await.map_err(broker)? else {
+        tokens.push(record.ek);
+    }
+    let reads = tokens.into_iter().map(|token| {
+        let ledger = ledger.clone();
+        async move {
+            let stored = ledger.load(&token).await;
+            (token, stored)
+        }
+    });
+    let mut reads = futures_util::stream::iter(reads).buffered(AHEAD);
+    while let Some((token, stored)) = reads.next().await {
+        let Some(stored) = stored.map_err(broker)? else {
             continue;
         };
-        let record = record::decode(&current.bytes)
-            .map_err(|e| HostFault::record(format!("{}: {e}", record.ek)))?;
-        stored.count(&record);
-        // A stray has no lane: it waits for a person.
-        if !record.key.is_empty() && found.send(record.key).await.is_err() {
-            return Ok(());
+        // One that cannot be read keeps no other from being visited.
+        match record::decode(&stored.bytes) {
+            Ok(record) => {
+                if !visit(owner, found, &token, record).await {
+                    return Ok(());
+                }
+            }
+            Err(error) => owner
+                .handler
+                .report(&HostFault::record(format!("{token}: {error}"))),
         }
     }
-    owner
-        .handler
-        .metrics
-        .add_stored(UnsettledState::Dead, stored.dead);
     Ok(())
 }
 
-/// What the records alone tell of.
-#[derive(Default)]
-struct Stored {
-    dead: i64,
-}
-
-impl Stored {
-    fn count(&mut self, record: &Record) {
-        let blocks = i64::from(record.status() == Status::Dead);
-        self.dead += blocks + i64::try_from(record.dead.len()).unwrap_or(i64::MAX);
-    }
+/// False when nobody takes keys any more. A stray has no lane: it waits for a
+/// person.
+async fn visit(owner: &Owner, found: &mpsc::Sender<String>, token: &str, record: Record) -> bool {
+    owner.standing.see(token, Some(&record));
+    record.key.is_empty() || found.send(record.key).await.is_ok()
 }

@@ -11,6 +11,9 @@ use crate::clock;
 use crate::owner::Owner;
 
 const EVERY: Duration = Duration::from_secs(5);
+/// How far ahead of what was delivered the checkpoint's `high` is kept: further
+/// than hosts get between two writes of it.
+const HIGH_STEP: u64 = 10_000;
 
 /// Writes the floor down as it rises, until the drain. Hosts do so side by side
 /// and the higher floor stays.
@@ -23,6 +26,23 @@ pub async fn keep(owner: Arc<Owner>) {
             () = tokio::time::sleep(EVERY) => {}
             () = owner.leave.cancelled() => return,
         }
+    }
+}
+
+/// The highest sequence that may have been delivered to a host before now: by
+/// the consumer, or by one before it that vanished. When it cannot be told,
+/// nothing counts as seen for the first time.
+pub async fn delivered_before(owner: &Owner) -> u64 {
+    let handler = &owner.handler;
+    let (stream, durable) = (&handler.source.stream, handler.lineage.as_str());
+    let consumer = handler.api.consumer(stream, durable).await;
+    let stored = handler.ledger.read_checkpoint(owner.partition).await;
+    match (consumer, stored) {
+        (Ok(Some(consumer)), Ok(Some(stored))) => match checkpoint::decode(&stored.bytes) {
+            Ok(seen) => seen.high.max(consumer.delivered.stream_seq),
+            Err(_) => u64::MAX,
+        },
+        _ => u64::MAX,
     }
 }
 
@@ -46,14 +66,18 @@ async fn write(owner: &Owner) -> Result<(), HostFault> {
         return Ok(());
     };
     let seen = checkpoint::decode(&stored.bytes).map_err(|e| HostFault::record(e.to_string()))?;
-    if consumer.ack_floor.stream_seq <= seen.watermark {
+    // A stream made again begins at 1: the floor of the old one says nothing.
+    let same = seen.created_ns == handler.source.created_ns;
+    let rose = consumer.ack_floor.stream_seq > seen.watermark;
+    let high = consumer.delivered.stream_seq + HIGH_STEP;
+    if !same || (!rose && high < seen.high + HIGH_STEP / 2) {
         return Ok(());
     }
     let floor = wharf_core::event::Position {
-        sequence: consumer.ack_floor.stream_seq,
+        sequence: consumer.ack_floor.stream_seq.max(seen.watermark),
         stored_ns: 0,
     };
-    let next = seen.advanced(floor, 0, clock::now_ms());
+    let next = seen.advanced(floor, high.max(seen.high), clock::now_ms());
     let bytes = bytes::Bytes::from(checkpoint::encode(&next));
     // Lost to another host's write: the next round looks again.
     handler

@@ -2,12 +2,26 @@
 //! that are none, guests that misbehave, components that are not fit to run,
 //! brokers that cannot serve.
 
+mod broker;
 mod bundles;
+mod contract;
 mod event;
 mod events;
+mod guests;
+mod identity;
+mod keep;
+mod keys;
+mod loading;
+mod proxy;
+mod run;
+mod size;
+mod unreadable;
 mod watch;
 mod wire;
 
+#[path = "../../../jetstream/tests/common/server.rs"]
+#[allow(dead_code, reason = "each test program uses a part of it")]
+mod server;
 #[path = "../support/mod.rs"]
 mod support;
 

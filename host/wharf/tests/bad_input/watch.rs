@@ -60,3 +60,16 @@ pub async fn confirmed(site: &Site, order: &str) {
     })
     .await;
 }
+
+/// The state of a key as text; empty when there is none.
+pub async fn text(ledger: &Ledger, key: &str) -> String {
+    let state = ledger.record(key).await.and_then(|record| record.state);
+    state.map_or_else(String::new, |state| String::from_utf8_lossy(&state.data).into_owned())
+}
+
+/// What the broker says of a consumer.
+pub async fn consumer(site: &Site, stream: &str, name: &str) -> serde_json::Value {
+    let subject = format!("$JS.API.CONSUMER.INFO.{stream}.{name}");
+    let answer = site.client().await.request(subject, "".into()).await.expect("the broker answers");
+    serde_json::from_slice(&answer.payload).expect("JSON")
+}

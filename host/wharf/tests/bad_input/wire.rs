@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use crate::event::Raw;
+
 /// How long the broker may take to acknowledge.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 const INBOX: &str = "_INBOX.wire";
@@ -30,16 +32,27 @@ impl Wire {
         wire
     }
 
-    /// Publishes and waits until a stream has it; its sequence there. `block`
-    /// is the whole header block, or empty.
-    pub fn publish(&mut self, subject: &[u8], block: &[u8], payload: &[u8]) -> u64 {
+    /// Publishes and waits until a stream has it; its sequence there.
+    pub fn publish(&mut self, raw: &Raw) -> u64 {
+        let answer = self.send(raw);
+        assert!(answer["error"].is_null(), "not stored: {answer}");
+        answer["seq"].as_u64().expect("a sequence")
+    }
+
+    /// Publishes what no stream takes; the broker's number for why not.
+    pub fn refused(&mut self, raw: &Raw) -> u64 {
+        let answer = self.send(raw);
+        answer["error"]["err_code"].as_u64().unwrap_or_else(|| panic!("stored: {answer}"))
+    }
+
+    fn send(&mut self, raw: &Raw) -> serde_json::Value {
+        let (block, payload) = (&raw.block(), &raw.payload);
         let total = block.len() + payload.len();
         let verb: &[u8] = if block.is_empty() { b"PUB " } else { b"HPUB " };
         let sizes = if block.is_empty() { format!("{total}") } else { format!("{} {total}", block.len()) };
-        let head = [verb, subject, format!(" {INBOX} {sizes}\r\n").as_bytes()].concat();
+        let head = [verb, &raw.subject, format!(" {INBOX} {sizes}\r\n").as_bytes()].concat();
         self.write(&[&head[..], block, payload, b"\r\n"].concat());
-        let answer = self.answer();
-        answer["seq"].as_u64().unwrap_or_else(|| panic!("not stored: {answer}"))
+        self.answer()
     }
 
     /// The next message to the inbox.

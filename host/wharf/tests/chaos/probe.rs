@@ -26,8 +26,6 @@ max_bytes = "64MiB"
 subjects = ["noted.{key}"]
 max_bytes = "1MiB"
 "#;
-/// How long a guest's call waits for a gateway that hangs; far beyond any test.
-pub const CALL_WITHIN: Duration = Duration::from_secs(100);
 
 /// A site whose only handler is the probe.
 pub struct Probe {

@@ -64,7 +64,9 @@ impl Place {
     }
 
     pub fn empty() -> Self {
-        Self { folder: tempfile::tempdir().expect("a folder") }
+        Self {
+            folder: tempfile::tempdir().expect("a folder"),
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -73,7 +75,8 @@ impl Place {
 
     pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
         let path = self.path(name);
-        std::fs::create_dir_all(path.parent().expect("a folder above")).expect("the folder is made");
+        std::fs::create_dir_all(path.parent().expect("a folder above"))
+            .expect("the folder is made");
         std::fs::write(path, text).expect("the file is written");
     }
 
@@ -85,7 +88,9 @@ impl Place {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
         command.args(arguments).current_dir(self.folder.path());
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WHARF_")) {
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WHARF_"))
+        {
             command.env_remove(name);
         }
         // A context of whoever runs the tests must not be found.
@@ -98,13 +103,18 @@ impl Place {
 pub fn run(command: &mut Command) -> Run {
     let output = command.output().expect("the binary runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the output is UTF-8");
-    Run { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+    Run {
+        code: output.status.code().unwrap_or(-1),
+        out: text(output.stdout),
+        err: text(output.stderr),
+    }
 }
 
 impl Run {
     /// The envelope on stdout, which is one JSON document and nothing else.
     pub fn json(&self) -> Value {
-        let document: Value = serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"));
+        let document: Value =
+            serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"));
         let is_error = document.get("error").is_some();
         assert_eq!(document["ok"], Value::Bool(!is_error), "{self:?}");
         assert_eq!(self.code == 0, !is_error, "{self:?}");
@@ -113,7 +123,10 @@ impl Run {
 
     /// The code of the error, from the envelope.
     pub fn error_code(&self) -> String {
-        self.json()["error"]["code"].as_str().unwrap_or_else(|| panic!("no error: {self:?}")).to_owned()
+        self.json()["error"]["code"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no error: {self:?}"))
+            .to_owned()
     }
 
     #[track_caller]
@@ -124,16 +137,24 @@ impl Run {
 }
 
 pub fn wharf_toml(url: &str) -> String {
-    format!("[nats]\nurl = \"{url}\"\n\n[streams.SHOP]\nsubjects = [\"shop.>\"]\nmax_bytes = \"64MiB\"\n")
+    format!(
+        "[nats]\nurl = \"{url}\"\n\n[streams.SHOP]\nsubjects = [\"shop.>\"]\nmax_bytes = \"64MiB\"\n"
+    )
 }
 
 /// The broker's API, to arrange and to look.
 pub async fn api(server: &Server) -> Api {
     let settings = Settings::new("test", server.url());
-    Api::new(connection::connect(&settings, &Purpose::Control).await.expect("connected"))
+    Api::new(
+        connection::connect(&settings, &Purpose::Control)
+            .await
+            .expect("connected"),
+    )
 }
 
 /// A file of this repository.
 pub fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(path)
 }

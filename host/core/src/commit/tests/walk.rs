@@ -195,14 +195,8 @@ impl Walk {
             self.lane.push_back(self.read);
             return Ok(());
         }
-        let queue = self.record.as_ref().and_then(Record::queue);
-        if queue.is_some_and(|(head, _)| self.read < head) {
-            // What comes before the queue cannot go behind it.
-            self.lane.push_back(self.read);
-            return Ok(());
-        }
         let mut spilled = VecDeque::from([self.read]);
-        if queue.is_none() && self.random.chance(50) {
+        if self.random.chance(50) {
             // The head has been at work for too long: all behind it go.
             let mut behind = self.lane.split_off(1);
             behind.append(&mut spilled);
@@ -386,6 +380,8 @@ impl Walk {
                 self.path("known-id");
                 self.known.contains(&self.facts(n, Place::Log).event)
             }
+            // The walk hands in only entries that the record lists.
+            Duplicate::Resolved => false,
         };
         assert!(happened, "seed {}: {n} is lost as {why:?}", self.seed);
         self.finish(n);

@@ -18,7 +18,9 @@ use crate::cli::failure::{Failure, component_code};
 #[serde(tag = "status", rename_all = "kebab-case")]
 pub enum Component {
     /// A host would run it.
-    Sound { digest: String },
+    Sound {
+        digest: String,
+    },
     Refused,
     /// There is no handler.wasm.
     Missing,
@@ -34,7 +36,10 @@ pub struct Looker {
 
 impl Looker {
     pub fn new(skip: bool) -> Self {
-        Self { skip, engine: OnceCell::new() }
+        Self {
+            skip,
+            engine: OnceCell::new(),
+        }
     }
 
     /// The component's state, and why a host would not run it.
@@ -49,9 +54,16 @@ impl Looker {
             return Ok((Component::Missing, None));
         }
         let (runtime, outbound) = self.engine()?;
-        match runtime.load(bundle.wasm()?, settings(&bundle.manifest, outbound)).await {
+        match runtime
+            .load(bundle.wasm()?, settings(&bundle.manifest, outbound))
+            .await
+        {
             Ok(component) => {
-                let digest: String = component.digest().iter().map(|byte| format!("{byte:02x}")).collect();
+                let digest: String = component
+                    .digest()
+                    .iter()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect();
                 Ok((Component::Sound { digest }, None))
             }
             Err(error) => {
@@ -73,7 +85,11 @@ impl Looker {
         if let Some(engine) = self.engine.get() {
             return Ok(engine);
         }
-        let config = RuntimeConfig { max_instances: 1, max_warm: 0, ..RuntimeConfig::default() };
+        let config = RuntimeConfig {
+            max_instances: 1,
+            max_warm: 0,
+            ..RuntimeConfig::default()
+        };
         let engine = (Runtime::new(config)?, Arc::new(Outbound::none()?));
         Ok(self.engine.get_or_init(|| engine))
     }

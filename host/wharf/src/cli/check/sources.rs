@@ -38,7 +38,11 @@ impl Sources {
     /// Finds the files that the arguments name; what stands beside them counts
     /// unless another is named.
     pub fn gather(args: &CheckArgs) -> Result<Self, Failure> {
-        let mut sources = Self { place: args.config.clone(), needs: args.needs.clone(), ..Self::default() };
+        let mut sources = Self {
+            place: args.config.clone(),
+            needs: args.needs.clone(),
+            ..Self::default()
+        };
         match args.paths.is_empty() {
             true => sources.add(&default_handlers())?,
             false => args.paths.iter().try_for_each(|path| sources.add(path))?,
@@ -48,7 +52,8 @@ impl Sources {
         sources.needs = sources.needs.or_else(|| here(NEEDS_FILE));
         if args.paths.is_empty() && sources.folders.is_empty() {
             let message = format!("no {MANIFEST_FILE} in {HANDLERS}, nor in a folder inside it");
-            return Err(Failure::new(Code::NoBundles, message).remedy("name a bundle, or a folder of bundles"));
+            return Err(Failure::new(Code::NoBundles, message)
+                .remedy("name a bundle, or a folder of bundles"));
         }
         Ok(sources)
     }
@@ -59,7 +64,8 @@ impl Sources {
         }
         match path.file_name().and_then(|name| name.to_str()) {
             Some(MANIFEST_FILE) => {
-                self.folders.insert(path.parent().unwrap_or(Path::new("")).to_owned());
+                self.folders
+                    .insert(path.parent().unwrap_or(Path::new("")).to_owned());
             }
             Some(name) if name.ends_with(PLACE_FILE) => self.place = Some(path.to_owned()),
             Some(name) if name.ends_with(NEEDS_FILE) => self.needs = Some(path.to_owned()),
@@ -87,7 +93,12 @@ impl Sources {
         let (shelf, mut problems) = bundle::read_each(self.folders)?;
         let place = valid(self.place, place::read, &mut problems)?;
         let needs = valid(self.needs, needs::read, &mut problems)?;
-        Ok(Read { shelf, needs, place, problems })
+        Ok(Read {
+            shelf,
+            needs,
+            place,
+            problems,
+        })
     }
 }
 
@@ -117,6 +128,10 @@ fn unknown(path: &Path) -> Failure {
     if !path.exists() {
         return Failure::new(Code::NoBundles, "no such file or folder").place(place);
     }
-    let remedy = format!("name a folder, or a file whose name ends in {MANIFEST_FILE}, {PLACE_FILE} or {NEEDS_FILE}");
-    Failure::new(Code::Usage, "this file is none that can be checked").place(place).remedy(remedy)
+    let remedy = format!(
+        "name a folder, or a file whose name ends in {MANIFEST_FILE}, {PLACE_FILE} or {NEEDS_FILE}"
+    );
+    Failure::new(Code::Usage, "this file is none that can be checked")
+        .place(place)
+        .remedy(remedy)
 }

@@ -20,7 +20,10 @@ pub async fn look(api: &Api, place: &Place, bundles: &[Bundle]) -> Result<Vec<Fi
         .collect();
     match (unwell.is_empty(), steps.len()) {
         (true, 0) => Ok(Vec::new()),
-        (true, n) => Ok(vec![good("assets", format!("{n} streams, consumers and checkpoints are as they should be"))]),
+        (true, n) => Ok(vec![good(
+            "assets",
+            format!("{n} streams, consumers and checkpoints are as they should be"),
+        )]),
         (false, _) => Ok(unwell),
     }
 }

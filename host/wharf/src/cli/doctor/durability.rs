@@ -21,7 +21,10 @@ pub fn look(catalog: &Catalog, place: &Place, bundles: &[Bundle]) -> Vec<Finding
         findings.extend(stream(info, &weaknesses(&info.config)));
     }
     for info in own.iter().filter_map(|name| catalog.get(name)) {
-        let found: Vec<Weakness> = weaknesses(&info.config).into_iter().filter(|weakness| !is_by_design(*weakness)).collect();
+        let found: Vec<Weakness> = weaknesses(&info.config)
+            .into_iter()
+            .filter(|weakness| !is_by_design(*weakness))
+            .collect();
         findings.extend(stream(info, &found));
     }
     if findings.is_empty() {
@@ -31,12 +34,20 @@ pub fn look(catalog: &Catalog, place: &Place, bundles: &[Bundle]) -> Vec<Finding
             "name bundles with --handlers, or a wharf.toml with --config",
         ));
     }
-    findings.push(advice("durability", "how often the broker writes to disk cannot be asked", SYNC_ADVICE));
+    findings.push(advice(
+        "durability",
+        "how often the broker writes to disk cannot be asked",
+        SYNC_ADVICE,
+    ));
     findings
 }
 
 /// The streams of events, and those that the host keeps.
-fn names(catalog: &Catalog, place: &Place, bundles: &[Bundle]) -> (BTreeSet<String>, BTreeSet<String>) {
+fn names(
+    catalog: &Catalog,
+    place: &Place,
+    bundles: &[Bundle],
+) -> (BTreeSet<String>, BTreeSet<String>) {
     let mut events: BTreeSet<String> = place.streams.keys().cloned().collect();
     let mut own = BTreeSet::new();
     for manifest in bundles.iter().map(|bundle| &bundle.manifest) {
@@ -71,10 +82,18 @@ fn stream(info: &StreamInfo, found: &[Weakness]) -> Vec<Finding> {
     if found.is_empty() {
         let window = format_duration(Duration::from_nanos(info.config.duplicate_window));
         let replicas = info.config.num_replicas;
-        return vec![good("durability", format!("stream {name}: {replicas} replicas, knows message ids for {window}"))];
+        return vec![good(
+            "durability",
+            format!("stream {name}: {replicas} replicas, knows message ids for {window}"),
+        )];
     }
     let finding = |weakness: &Weakness| {
-        bad("durability", Code::NotDurable, format!("stream {name}: {}", weakness.reason()), weakness.remedy())
+        bad(
+            "durability",
+            Code::NotDurable,
+            format!("stream {name}: {}", weakness.reason()),
+            weakness.remedy(),
+        )
     };
     found.iter().map(finding).collect()
 }

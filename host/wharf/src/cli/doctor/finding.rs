@@ -30,17 +30,40 @@ enum Verdict {
 
 /// As it should be.
 pub fn good(topic: &'static str, fact: impl Into<String>) -> Finding {
-    Finding { topic, verdict: Verdict::Good, fact: fact.into(), remedy: None, code: None }
+    Finding {
+        topic,
+        verdict: Verdict::Good,
+        fact: fact.into(),
+        remedy: None,
+        code: None,
+    }
 }
 
 /// Worth a look.
 pub fn advice(topic: &'static str, fact: impl Into<String>, remedy: impl Into<String>) -> Finding {
-    Finding { topic, verdict: Verdict::Advice, fact: fact.into(), remedy: Some(remedy.into()), code: None }
+    Finding {
+        topic,
+        verdict: Verdict::Advice,
+        fact: fact.into(),
+        remedy: Some(remedy.into()),
+        code: None,
+    }
 }
 
 /// Not well; the command fails.
-pub fn bad(topic: &'static str, code: Code, fact: impl Into<String>, remedy: impl Into<String>) -> Finding {
-    Finding { topic, verdict: Verdict::Bad, fact: fact.into(), remedy: Some(remedy.into()), code: Some(code) }
+pub fn bad(
+    topic: &'static str,
+    code: Code,
+    fact: impl Into<String>,
+    remedy: impl Into<String>,
+) -> Finding {
+    Finding {
+        topic,
+        verdict: Verdict::Bad,
+        fact: fact.into(),
+        remedy: Some(remedy.into()),
+        code: Some(code),
+    }
 }
 
 /// All findings, in the order in which they were made.
@@ -53,15 +76,26 @@ pub struct Report {
 
 impl Report {
     pub fn new(findings: Vec<Finding>, quiet: bool) -> Self {
-        let keeps = !findings.iter().any(|finding| finding.code == Some(Code::NotDurable));
+        let keeps = !findings
+            .iter()
+            .any(|finding| finding.code == Some(Code::NotDurable));
         let shown = |finding: &Finding| !quiet || finding.verdict == Verdict::Bad;
-        Self { keeps_what_it_acknowledged: keeps, findings: findings.into_iter().filter(shown).collect() }
+        Self {
+            keeps_what_it_acknowledged: keeps,
+            findings: findings.into_iter().filter(shown).collect(),
+        }
     }
 
     /// Loss goes before everything else, then the first that is bad.
     pub fn failure(&self) -> Option<Failure> {
-        let bad: Vec<&Finding> = self.findings.iter().filter(|finding| finding.verdict == Verdict::Bad).collect();
-        let lossy = bad.iter().find(|finding| finding.code == Some(Code::NotDurable));
+        let bad: Vec<&Finding> = self
+            .findings
+            .iter()
+            .filter(|finding| finding.verdict == Verdict::Bad)
+            .collect();
+        let lossy = bad
+            .iter()
+            .find(|finding| finding.code == Some(Code::NotDurable));
         let worst = lossy.or_else(|| bad.first())?;
         let code = worst.code.unwrap_or(Code::Unexpected);
         let message = match (code, bad.len()) {
@@ -79,7 +113,14 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Finding { topic, verdict, fact, remedy, .. } in &self.findings {
+        for Finding {
+            topic,
+            verdict,
+            fact,
+            remedy,
+            ..
+        } in &self.findings
+        {
             let mark = match verdict {
                 Verdict::Good => "ok",
                 Verdict::Advice => "note",
@@ -102,13 +143,21 @@ mod tests {
     fn loss_goes_before_everything_else_and_quiet_leaves_only_what_is_bad() {
         let findings = vec![
             good("server", "new enough"),
-            bad("assets", Code::AssetMissing, "stream S is missing", "wharf provision"),
+            bad(
+                "assets",
+                Code::AssetMissing,
+                "stream S is missing",
+                "wharf provision",
+            ),
             bad("durability", Code::NotDurable, "one replica", "three"),
             advice("durability", "disk", "sync"),
         ];
         let report = Report::new(findings.clone(), true);
         assert_eq!(report.findings.len(), 2);
-        assert_eq!(report.failure().map(|failure| failure.code), Some(Code::NotDurable));
+        assert_eq!(
+            report.failure().map(|failure| failure.code),
+            Some(Code::NotDurable)
+        );
         assert!(!report.keeps_what_it_acknowledged);
         let report = Report::new(vec![findings[0].clone(), findings[3].clone()], true);
         assert_eq!((report.failure(), report.to_string().as_str()), (None, ""));

@@ -37,7 +37,11 @@ pub async fn look(api: &Api, bundles: &[Bundle]) -> Result<Vec<Finding>, Failure
     }
     let mut findings = Vec::new();
     for subject in &subjects.asked {
-        match api.connection().request(subject, Bytes::from_static(REFUSED)).await {
+        match api
+            .connection()
+            .request(subject, Bytes::from_static(REFUSED))
+            .await
+        {
             Err(Error::Denied { .. }) => findings.push(denied(subject)),
             Err(error @ (Error::Closed | Error::TimedOut { .. })) => return Err(error.into()),
             // Whatever JetStream says of it, it was let through.
@@ -72,11 +76,15 @@ impl Subjects {
         if manifest.ordering == Ordering::None {
             ask(format!("CONSUMER.INFO.{source}.{lineage}"));
         }
-        self.published.extend([lineage.record(NOBODY), lineage.parked_part(NOBODY, "0", 0)]);
+        self.published
+            .extend([lineage.record(NOBODY), lineage.parked_part(NOBODY, "0", 0)]);
         if !manifest.timers.is_empty() {
             self.published.insert(lineage.schedule(0, NOBODY));
         }
-        let emitted = manifest.emits.values().filter_map(|template| template.subject_for(NOBODY).ok());
+        let emitted = manifest
+            .emits
+            .values()
+            .filter_map(|template| template.subject_for(NOBODY).ok());
         self.published.extend(emitted);
         Ok(())
     }
@@ -99,11 +107,18 @@ async fn publish(publisher: &Publisher, subject: &str) -> Result<bool, Failure> 
         tracestate: None,
         data: Bytes::new(),
     };
-    let mut encoded = encode(outgoing).map_err(|error| Failure::new(Code::Unexpected, error.to_string()))?;
+    let mut encoded =
+        encode(outgoing).map_err(|error| Failure::new(Code::Unexpected, error.to_string()))?;
     encoded.headers.insert("Nats-Expected-Stream", NOBODY);
-    match publisher.publish(encoded.subject, Some(encoded.headers), Bytes::new()).await {
+    match publisher
+        .publish(encoded.subject, Some(encoded.headers), Bytes::new())
+        .await
+    {
         Err(PublishError::Denied) => Ok(true),
-        Err(PublishError::Closed) => Err(Failure::new(Code::ConnectionLost, "the connection is closed")),
+        Err(PublishError::Closed) => Err(Failure::new(
+            Code::ConnectionLost,
+            "the connection is closed",
+        )),
         Ok(_) | Err(_) => Ok(false),
     }
 }
@@ -113,6 +128,8 @@ fn denied(subject: &str) -> Finding {
         "permissions",
         Code::Denied,
         format!("this user may not publish to {subject}"),
-        format!("grant it: permissions {{ publish: {{ allow: [\"{subject}\"] }} }}, or a pattern that holds it"),
+        format!(
+            "grant it: permissions {{ publish: {{ allow: [\"{subject}\"] }} }}, or a pattern that holds it"
+        ),
     )
 }

@@ -19,19 +19,33 @@ const NEARLY_FULL_PERCENT: u64 = 80;
 
 /// Version, JetStream, message size. None: it cannot serve, and nothing else
 /// can be asked.
-pub async fn look(connection: &Connection, findings: &mut Vec<Finding>) -> Result<Option<Account>, Failure> {
+pub async fn look(
+    connection: &Connection,
+    findings: &mut Vec<Finding>,
+) -> Result<Option<Account>, Failure> {
     let capabilities = capabilities::probe(connection).await?;
-    let cluster = capabilities.cluster.as_ref().map_or_else(String::new, |name| format!(", cluster {name}"));
+    let cluster = capabilities
+        .cluster
+        .as_ref()
+        .map_or_else(String::new, |name| format!(", cluster {name}"));
     let server = format!("nats-server {}{cluster}", capabilities.version);
     match capable(&capabilities) {
-        Err(Failure { code, message, remedy, .. }) => {
+        Err(Failure {
+            code,
+            message,
+            remedy,
+            ..
+        }) => {
             findings.push(bad("server", code, format!("{server}: {message}"), remedy));
             Ok(None)
         }
         Ok(account) => {
             let payload = format_size(capabilities.max_payload);
             let level = account.api_level;
-            findings.push(good("server", format!("{server}, API level {level}, messages up to {payload}")));
+            findings.push(good(
+                "server",
+                format!("{server}, API level {level}, messages up to {payload}"),
+            ));
             Ok(Some(account))
         }
     }
@@ -44,10 +58,15 @@ pub fn limits(account: &Account) -> Vec<Finding> {
         None => good("limits", format!("{used} stored, no limit of the account")),
         Some(max) => {
             let fact = format!("{used} of {} stored", format_size(max));
-            let full = u128::from(account.storage_bytes) * 100 >= u128::from(max) * u128::from(NEARLY_FULL_PERCENT);
+            let full = u128::from(account.storage_bytes) * 100
+                >= u128::from(max) * u128::from(NEARLY_FULL_PERCENT);
             match full {
                 false => good("limits", fact),
-                true => advice("limits", fact, "raise the account's storage, or remove streams that nobody needs"),
+                true => advice(
+                    "limits",
+                    fact,
+                    "raise the account's storage, or remove streams that nobody needs",
+                ),
             }
         }
     }];
@@ -75,17 +94,25 @@ pub async fn clock(api: &Api, catalog: &Catalog) -> Result<Option<Finding>, Fail
     struct Stamped {
         ts: Option<String>,
     }
-    let Some(stream) = catalog.streams().next() else { return Ok(None) };
+    let Some(stream) = catalog.streams().next() else {
+        return Ok(None);
+    };
     let path = format!("STREAM.INFO.{}", stream.config.name);
     let before = clock::now_ms();
     let answer: Stamped = api.call(&path, &serde_json::json!({})).await?;
     let after = clock::now_ms();
-    let Some(there_ns) = answer.ts.as_deref().and_then(stamp::parse) else { return Ok(None) };
+    let Some(there_ns) = answer.ts.as_deref().and_then(stamp::parse) else {
+        return Ok(None);
+    };
     let here = before.midpoint(after);
     let apart = here.abs_diff(there_ns / 1_000_000);
     let fact = format!("the broker's clock and this machine's are {apart} ms apart");
     Ok(Some(match apart <= CLOCK_MS_MAX + (after - before) {
         true => good("clock", fact),
-        false => advice("clock", fact, "synchronise both (chrony, ntpd): timers fire that much early or late"),
+        false => advice(
+            "clock",
+            fact,
+            "synchronise both (chrony, ntpd): timers fire that much early or late",
+        ),
     }))
 }

@@ -27,12 +27,22 @@ pub struct Stored {
 pub async fn record(api: &Api, lineage: &Lineage, key: &str) -> Result<Option<Stored>, Failure> {
     let token = entity_token(key);
     let subject = lineage.record(&token);
-    let found = api.message(&lineage.ledger_stream(), &Query::last(&subject)).await?;
+    let found = api
+        .message(&lineage.ledger_stream(), &Query::last(&subject))
+        .await?;
     // An expired record leaves no marker, and an empty message is none.
-    let Some(message) = found.filter(|message| !message.data.is_empty()) else { return Ok(None) };
-    let unreadable =
-        |error: record::Error| Failure::new(Code::RecordUnreadable, error.to_string()).place(subject.clone());
+    let Some(message) = found.filter(|message| !message.data.is_empty()) else {
+        return Ok(None);
+    };
+    let unreadable = |error: record::Error| {
+        Failure::new(Code::RecordUnreadable, error.to_string()).place(subject.clone())
+    };
     let record = record::decode(&message.data).map_err(unreadable)?;
     record.check_key(key).map_err(unreadable)?;
-    Ok(Some(Stored { record, token, subject: subject.clone(), revision: message.sequence }))
+    Ok(Some(Stored {
+        record,
+        token,
+        subject: subject.clone(),
+        revision: message.sequence,
+    }))
 }

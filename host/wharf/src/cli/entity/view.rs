@@ -120,17 +120,27 @@ impl View {
             subject: stored.subject.clone(),
             revision: stored.revision,
             status: status(record.status()),
-            trouble: record.block.as_ref().filter(|block| **block != queued_only(block)).map(Trouble::new),
+            trouble: record
+                .block
+                .as_ref()
+                .filter(|block| **block != queued_only(block))
+                .map(Trouble::new),
             queue: record.queue().map(|(head, tail)| Queue { head, tail }),
             entries: entries.len(),
             dead: dead(record),
             timers: timers(record),
-            state: record.state.as_ref().map(|state| State::new(state, content_type)),
-            cursor: record
-                .cursor
+            state: record
+                .state
                 .as_ref()
-                .map(|cursor| Cursor { stream: cursor.stream.clone(), sequence: cursor.sequence }),
-            outbox: record.outbox.as_ref().map_or(0, |outbox| outbox.emissions.len()),
+                .map(|state| State::new(state, content_type)),
+            cursor: record.cursor.as_ref().map(|cursor| Cursor {
+                stream: cursor.stream.clone(),
+                sequence: cursor.sequence,
+            }),
+            outbox: record
+                .outbox
+                .as_ref()
+                .map_or(0, |outbox| outbox.emissions.len()),
             outbox_owed: record.owes_confirmation(),
             remembered: record.seen().count(),
             digest: (!record.digest.is_empty()).then(|| format!("sha256-{}", hex(&record.digest))),
@@ -143,19 +153,38 @@ impl View {
 
 /// A block that only says that events are queued.
 fn queued_only(block: &Block) -> Block {
-    Block { head: block.head, tail: block.tail, ..Block::default() }
+    Block {
+        head: block.head,
+        tail: block.tail,
+        ..Block::default()
+    }
 }
 
 fn dead(record: &Record) -> Vec<Dead> {
-    let event = |sequence: u64, timer: &str| if sequence > 0 { sequence.to_string() } else { timer.to_owned() };
+    let event = |sequence: u64, timer: &str| {
+        if sequence > 0 {
+            sequence.to_string()
+        } else {
+            timer.to_owned()
+        }
+    };
     let entries = record.dead.iter();
-    entries.map(|dead| Dead { event: event(dead.sequence, &dead.timer_id), code: dead.code.clone() }).collect()
+    entries
+        .map(|dead| Dead {
+            event: event(dead.sequence, &dead.timer_id),
+            code: dead.code.clone(),
+        })
+        .collect()
 }
 
 fn timers(record: &Record) -> Vec<Timer> {
     let timers = record.timers.iter();
     let mut timers: Vec<Timer> = timers
-        .map(|timer| Timer { name: timer.name.clone(), due: time(timer.due_ms), due_ms: timer.due_ms })
+        .map(|timer| Timer {
+            name: timer.name.clone(),
+            due: time(timer.due_ms),
+            due_ms: timer.due_ms,
+        })
         .collect();
     timers.sort_by_key(|timer| timer.due_ms);
     timers
@@ -190,23 +219,52 @@ impl fmt::Display for View {
             }
         }
         if let Some(queue) = &self.queue {
-            line("queue", format!("sequences {} to {}", queue.head, queue.tail))?;
+            line(
+                "queue",
+                format!("sequences {} to {}", queue.head, queue.tail),
+            )?;
         }
         line("parked", format!("{} events", self.entries))?;
         for dead in &self.dead {
             line("dead", format!("{} ({})", dead.event, dead.code))?;
         }
         for timer in &self.timers {
-            line("timer", format!("{} at {} ({})", timer.name, timer.due, ahead(timer.due_ms, self.now_ms)))?;
+            line(
+                "timer",
+                format!(
+                    "{} at {} ({})",
+                    timer.name,
+                    timer.due,
+                    ahead(timer.due_ms, self.now_ms)
+                ),
+            )?;
         }
         if let Some(cursor) = &self.cursor {
             line("cursor", format!("{} {}", cursor.stream, cursor.sequence))?;
         }
-        let owed = if self.outbox_owed { ", not confirmed" } else { "" };
-        line("outbox", format!("{} emissions of the last commit{owed}", self.outbox))?;
+        let owed = if self.outbox_owed {
+            ", not confirmed"
+        } else {
+            ""
+        };
+        line(
+            "outbox",
+            format!("{} emissions of the last commit{owed}", self.outbox),
+        )?;
         line("remembers", format!("{} event ids", self.remembered))?;
-        line("committed", self.digest.clone().unwrap_or_else(|| "never".to_owned()))?;
-        line("written", format!("{} ({}), revision {}", self.written, ago(self.written_ms, self.now_ms), self.revision))?;
+        line(
+            "committed",
+            self.digest.clone().unwrap_or_else(|| "never".to_owned()),
+        )?;
+        line(
+            "written",
+            format!(
+                "{} ({}), revision {}",
+                self.written,
+                ago(self.written_ms, self.now_ms),
+                self.revision
+            ),
+        )?;
         match &self.state {
             Some(state) => write!(f, "{state}"),
             None => writeln!(f, "{:<12}none", "state"),
@@ -223,13 +281,24 @@ impl Trouble {
         if !self.code.is_empty() || !self.message.is_empty() {
             lines.push(("because", format!("{}: {}", self.code, self.message)));
         }
-        let Self { attempts, guest_faults, waits, .. } = self;
-        lines.push(("attempts", format!("{attempts} counted, {guest_faults} guest faults, {waits} waits")));
+        let Self {
+            attempts,
+            guest_faults,
+            waits,
+            ..
+        } = self;
+        lines.push((
+            "attempts",
+            format!("{attempts} counted, {guest_faults} guest faults, {waits} waits"),
+        ));
         if let Some(first) = &self.first_failure {
             lines.push(("failing", format!("since {first}")));
         }
         if let Some(due) = &self.next_due {
-            lines.push(("next try", format!("{due} ({})", ahead(self.next_due_ms, now_ms))));
+            lines.push((
+                "next try",
+                format!("{due} ({})", ahead(self.next_due_ms, now_ms)),
+            ));
         }
         lines
     }

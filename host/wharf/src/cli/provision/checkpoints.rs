@@ -29,9 +29,16 @@ pub async fn plan(api: &Api, bundles: &[Bundle]) -> Result<Vec<Step>, Failure> {
     let mut steps = Vec::with_capacity(bundles.len());
     for bundle in bundles {
         let lineage = bundle::lineage(&bundle.manifest.name)?;
-        let step = match (read(api, &lineage).await?, api.stream(&bundle.manifest.stream).await?) {
+        let step = match (
+            read(api, &lineage).await?,
+            api.stream(&bundle.manifest.stream).await?,
+        ) {
             (Some(found), _) => existing(&lineage, &found, &bundle.manifest),
-            (None, None) => step(&lineage, Verb::Create, "before the stream's first event".to_owned()),
+            (None, None) => step(
+                &lineage,
+                Verb::Create,
+                "before the stream's first event".to_owned(),
+            ),
             (None, Some(source)) => match first(api, &bundle.manifest, &lineage, &source).await? {
                 Ok(first) => step(&lineage, Verb::Create, behind(first.watermark)),
                 Err(reason) => step(&lineage, Verb::Refused, reason),
@@ -55,7 +62,8 @@ pub async fn make(api: &Api, bundles: &[Bundle]) -> Result<Vec<Step>, Failure> {
         }
         let source = api.require_stream(&bundle.manifest.stream).await?;
         let first = first(api, &bundle.manifest, &lineage, &source).await?;
-        let first = first.map_err(|reason| Failure::new(Code::SourceUnfit, reason).place(asset(&lineage)))?;
+        let first = first
+            .map_err(|reason| Failure::new(Code::SourceUnfit, reason).place(asset(&lineage)))?;
         let ledger = Ledger::open(api.connection().clone(), publisher.clone(), lineage.clone());
         steps.push(write(&ledger, &lineage, &first).await?);
     }
@@ -72,17 +80,21 @@ pub async fn verify(api: &Api, bundles: &[Bundle]) -> Result<(), Failure> {
         let lineage = bundle::lineage(&manifest.name)?;
         let Some(found) = read(api, &lineage).await? else {
             let message = format!("handler `{}` has no checkpoint", manifest.name);
-            return Err(Failure::new(Code::CheckpointMissing, message).place(lineage.checkpoint(PARTITION)));
+            return Err(
+                Failure::new(Code::CheckpointMissing, message).place(lineage.checkpoint(PARTITION))
+            );
         };
         if found.generation != checkpoint::generation(&manifest.on) {
             let message = format!("handler `{}` {OTHER_GENERATION}", manifest.name);
-            return Err(Failure::new(Code::CheckpointConflict, message).place(lineage.checkpoint(PARTITION)));
+            return Err(Failure::new(Code::CheckpointConflict, message)
+                .place(lineage.checkpoint(PARTITION)));
         }
     }
     Ok(())
 }
 
-const OTHER_GENERATION: &str = "subscribes to other subjects, or by another key rule, than its checkpoint says";
+const OTHER_GENERATION: &str =
+    "subscribes to other subjects, or by another key rule, than its checkpoint says";
 
 /// Reads a checkpoint's bytes.
 ///
@@ -100,7 +112,10 @@ pub fn decode(lineage: &Lineage, bytes: &[u8]) -> Result<Checkpoint, Failure> {
 /// The broker does not answer, or the checkpoint cannot be read.
 pub async fn read(api: &Api, lineage: &Lineage) -> Result<Option<Checkpoint>, Failure> {
     let subject = lineage.checkpoint(PARTITION);
-    match api.message(&lineage.ledger_stream(), &Query::last(&subject)).await? {
+    match api
+        .message(&lineage.ledger_stream(), &Query::last(&subject))
+        .await?
+    {
         None => Ok(None),
         Some(message) => decode(lineage, &message.data).map(Some),
     }
@@ -114,18 +129,26 @@ async fn first(
     source: &StreamInfo,
 ) -> Result<Result<Checkpoint, String>, Failure> {
     let watermark = match manifest.ordering {
-        Ordering::Key => first_sequence(api, source, manifest.start).await?.saturating_sub(1),
+        Ordering::Key => first_sequence(api, source, manifest.start)
+            .await?
+            .saturating_sub(1),
         Ordering::None => floor(api, manifest, lineage, source).await?,
     };
     let last = source.state.last_sequence;
     if let Start::Sequence(start) = manifest.start
         && watermark > last
     {
-        return Ok(Err(format!("start = {start} lies behind the end of stream `{}`, which is at {last}", manifest.stream)));
+        return Ok(Err(format!(
+            "start = {start} lies behind the end of stream `{}`, which is at {last}",
+            manifest.stream
+        )));
     }
     let stored = match watermark {
         0 => None,
-        sequence => api.message(&source.config.name, &Query::at(sequence)).await?,
+        sequence => {
+            api.message(&source.config.name, &Query::at(sequence))
+                .await?
+        }
     };
     Ok(Ok(Checkpoint {
         stream: manifest.stream.clone(),
@@ -141,22 +164,37 @@ async fn first(
 }
 
 /// What a shared consumer has settled: its own word once it is there.
-async fn floor(api: &Api, manifest: &Manifest, lineage: &Lineage, source: &StreamInfo) -> Result<u64, Failure> {
+async fn floor(
+    api: &Api,
+    manifest: &Manifest,
+    lineage: &Lineage,
+    source: &StreamInfo,
+) -> Result<u64, Failure> {
     match api.consumer(&manifest.stream, lineage.as_str()).await? {
         Some(consumer) => Ok(consumer.ack_floor.stream_seq),
-        None => Ok(first_sequence(api, source, manifest.start).await?.saturating_sub(1)),
+        None => Ok(first_sequence(api, source, manifest.start)
+            .await?
+            .saturating_sub(1)),
     }
 }
 
 async fn write(ledger: &Ledger, lineage: &Lineage, first: &Checkpoint) -> Result<Step, Failure> {
     let bytes = Bytes::from(checkpoint::encode(first));
-    let failed = |code: Code, reason: String| Failure::new(code, reason).place(lineage.checkpoint(PARTITION));
+    let failed = |code: Code, reason: String| {
+        Failure::new(code, reason).place(lineage.checkpoint(PARTITION))
+    };
     match ledger.write_checkpoint(PARTITION, 0, bytes).await {
         CommitResult::Committed { .. } => Ok(step(lineage, Verb::Created, behind(first.watermark))),
         CommitResult::Lost { .. } => Ok(step(lineage, Verb::Exists, String::new())),
-        CommitResult::Unanswered => Err(failed(Code::Unanswered, "it is not known whether it was written".to_owned())),
+        CommitResult::Unanswered => Err(failed(
+            Code::Unanswered,
+            "it is not known whether it was written".to_owned(),
+        )),
         CommitResult::Full => Err(failed(Code::StreamFull, "the ledger is full".to_owned())),
-        CommitResult::TooLarge => Err(failed(Code::BrokerRefused, "it is too large for the broker".to_owned())),
+        CommitResult::TooLarge => Err(failed(
+            Code::BrokerRefused,
+            "it is too large for the broker".to_owned(),
+        )),
         CommitResult::Unavailable { reason } => Err(failed(Code::BrokerRefused, reason)),
     }
 }
@@ -167,13 +205,29 @@ fn existing(lineage: &Lineage, found: &Checkpoint, manifest: &Manifest) -> Step 
     }
     let remedy = Code::CheckpointConflict.remedy();
     let detail = format!("the handler {OTHER_GENERATION}; {remedy}");
-    Step { code: Code::CheckpointConflict, ..step(lineage, Verb::Refused, detail) }
+    Step {
+        code: Code::CheckpointConflict,
+        ..step(lineage, Verb::Refused, detail)
+    }
 }
 
 fn step(lineage: &Lineage, action: Verb, detail: String) -> Step {
-    let details = if detail.is_empty() { Vec::new() } else { vec![detail] };
-    let code = if action == Verb::Refused { Code::SourceUnfit } else { Code::CheckpointMissing };
-    Step { asset: asset(lineage), action, details, code }
+    let details = if detail.is_empty() {
+        Vec::new()
+    } else {
+        vec![detail]
+    };
+    let code = if action == Verb::Refused {
+        Code::SourceUnfit
+    } else {
+        Code::CheckpointMissing
+    };
+    Step {
+        asset: asset(lineage),
+        action,
+        details,
+        code,
+    }
 }
 
 fn asset(lineage: &Lineage) -> String {

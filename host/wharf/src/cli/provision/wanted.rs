@@ -3,7 +3,6 @@
 use wharf_core::manifest::{Manifest, Ordering};
 use wharf_core::pattern::Pattern;
 use wharf_core::place::{Place, Stream};
-use wharf_core::checkpoint;
 use wharf_jetstream::api::Api;
 use wharf_jetstream::api::message::Query;
 use wharf_jetstream::assets::{self, PlaceHandler, PlaceStream, UsesTimers};
@@ -43,7 +42,10 @@ pub async fn place(api: &Api, place: &Place, bundles: &[Bundle]) -> Result<asset
         max_bytes: stream.max_bytes,
         replicas: stream.replicas,
     });
-    Ok(assets::Place { streams: streams.collect(), handlers })
+    Ok(assets::Place {
+        streams: streams.collect(),
+        handlers,
+    })
 }
 
 async fn handler(api: &Api, place: &Place, manifest: &Manifest) -> Result<PlaceHandler, Failure> {
@@ -56,7 +58,10 @@ async fn handler(api: &Api, place: &Place, manifest: &Manifest) -> Result<PlaceH
         Ordering::Key => None,
         Ordering::None => watermark(api, &lineage).await?,
     };
-    let filters = manifest.on.iter().flat_map(|on| on.subjects.iter().map(Pattern::filter));
+    let filters = manifest
+        .on
+        .iter()
+        .flat_map(|on| on.subjects.iter().map(Pattern::filter));
     Ok(PlaceHandler {
         resume_behind,
         lineage,
@@ -64,7 +69,11 @@ async fn handler(api: &Api, place: &Place, manifest: &Manifest) -> Result<PlaceH
         ordering: manifest.ordering,
         filters: filters.collect(),
         start: manifest.start,
-        timers: if manifest.timers.is_empty() { UsesTimers::No } else { UsesTimers::Yes },
+        timers: if manifest.timers.is_empty() {
+            UsesTimers::No
+        } else {
+            UsesTimers::Yes
+        },
         partitions: source.partitions,
         max_ack_pending: place.host.max_held.max(ACK_PENDING_MIN),
         ledger_max_bytes: source.ledger_max_bytes(),
@@ -75,14 +84,26 @@ async fn handler(api: &Api, place: &Place, manifest: &Manifest) -> Result<PlaceH
 /// The last checkpointed ack floor of a shared consumer.
 async fn watermark(api: &Api, lineage: &Lineage) -> Result<Option<u64>, Failure> {
     let subject = lineage.checkpoint(0);
-    let found = api.message(&lineage.ledger_stream(), &Query::last(&subject)).await?;
-    let Some(message) = found else { return Ok(None) };
-    super::checkpoints::decode(lineage, &message.data).map(|checkpoint: checkpoint::Checkpoint| Some(checkpoint.watermark))
+    let found = api
+        .message(&lineage.ledger_stream(), &Query::last(&subject))
+        .await?;
+    let Some(message) = found else {
+        return Ok(None);
+    };
+    let checkpoint = super::checkpoints::decode(lineage, &message.data)?;
+    let source = api.stream(&checkpoint.stream).await?;
+    let same = source.is_some_and(|source| source.created_ns == checkpoint.created_ns);
+    // A stream made again counts from 1: nothing of it was handled yet.
+    Ok(Some(if same { checkpoint.watermark } else { 0 }))
 }
 
 impl Source {
     fn of_place(stream: &Stream) -> Self {
-        Self { partitions: stream.partitions, replicas: stream.replicas, max_bytes: Some(stream.max_bytes) }
+        Self {
+            partitions: stream.partitions,
+            replicas: stream.replicas,
+            max_bytes: Some(stream.max_bytes),
+        }
     }
 
     /// A stream that somebody else keeps; its own absence is reported later.
@@ -90,10 +111,16 @@ impl Source {
         let info = api.stream(name).await?;
         let replicas = info.as_ref().map_or(1, |info| info.config.num_replicas);
         let max_bytes = info.and_then(|info| u64::try_from(info.config.max_bytes).ok());
-        Ok(Self { partitions: 1, replicas, max_bytes })
+        Ok(Self {
+            partitions: 1,
+            replicas,
+            max_bytes,
+        })
     }
 
     fn ledger_max_bytes(&self) -> u64 {
-        self.max_bytes.map_or(LEDGER_BYTES_DEFAULT, |bytes| (bytes / LEDGER_SHARE).max(LEDGER_BYTES_MIN))
+        self.max_bytes.map_or(LEDGER_BYTES_DEFAULT, |bytes| {
+            (bytes / LEDGER_SHARE).max(LEDGER_BYTES_MIN)
+        })
     }
 }

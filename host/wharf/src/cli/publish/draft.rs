@@ -51,16 +51,28 @@ impl Draft {
     /// not what its media type says.
     pub fn new(given: Given<'_>) -> Result<Self, Failure> {
         let id = given.id.map_or_else(new_id, str::to_owned);
-        for (what, text) in [("id", id.as_str()), ("type", given.event_type), ("source", given.source)] {
-            let fits = (1..=ID_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
+        for (what, text) in [
+            ("id", id.as_str()),
+            ("type", given.event_type),
+            ("source", given.source),
+        ] {
+            let fits =
+                (1..=ID_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
             if !fits {
-                let message = format!("the event's {what} has to have 1 to {ID_BYTES_MAX} bytes, none of them a control character");
+                let message = format!(
+                    "the event's {what} has to have 1 to {ID_BYTES_MAX} bytes, none of them a control character"
+                );
                 return Err(Failure::new(Code::BadEvent, message));
             }
         }
-        let (attributes, headers) = given.headers.iter().cloned().partition(|(name, _)| name.starts_with("ce-"));
+        let (attributes, headers) = given
+            .headers
+            .iter()
+            .cloned()
+            .partition(|(name, _)| name.starts_with("ce-"));
         let attributes: Vec<(String, String)> = attributes;
-        let bare = |(name, value): (String, String)| (name.trim_start_matches("ce-").to_owned(), value);
+        let bare =
+            |(name, value): (String, String)| (name.trim_start_matches("ce-").to_owned(), value);
         Ok(Self {
             subject: given.subject,
             id,
@@ -134,9 +146,15 @@ pub fn header(text: &str) -> Result<(String, String), String> {
     }
     let lower = name.to_ascii_lowercase();
     if lower.starts_with("nats-") {
-        return Err(format!("`{name}` is a header of the broker; --id sets the message id"));
+        return Err(format!(
+            "`{name}` is a header of the broker; --id sets the message id"
+        ));
     }
-    let name = if lower.starts_with("ce-") { lower } else { name.to_owned() };
+    let name = if lower.starts_with("ce-") {
+        lower
+    } else {
+        name.to_owned()
+    };
     Ok((name, value.to_owned()))
 }
 
@@ -150,7 +168,9 @@ fn data(given: Option<&str>, content_type: &str) -> Result<Bytes, Failure> {
             bytes
         }
         Some(text) => match text.strip_prefix('@') {
-            Some(file) => std::fs::read(Path::new(file)).map_err(|error| unreadable(file, &error))?,
+            Some(file) => {
+                std::fs::read(Path::new(file)).map_err(|error| unreadable(file, &error))?
+            }
             None => text.as_bytes().to_vec(),
         },
     };
@@ -195,17 +215,39 @@ mod tests {
     #[test]
     fn data_has_to_be_what_its_media_type_says() {
         assert_eq!(Draft::new(given()).unwrap().data, "{}");
-        let bad = Given { data: Some("{\"a\":"), ..given() };
+        let bad = Given {
+            data: Some("{\"a\":"),
+            ..given()
+        };
         assert_eq!(Draft::new(bad.clone()).unwrap_err().code, Code::BadEvent);
-        assert!(Draft::new(Given { content_type: "text/plain", ..bad }).is_ok());
-        let missing = Given { data: Some("@/nowhere/at/all"), ..given() };
-        assert_eq!(Draft::new(missing).unwrap_err().place.as_deref(), Some("/nowhere/at/all"));
+        assert!(
+            Draft::new(Given {
+                content_type: "text/plain",
+                ..bad
+            })
+            .is_ok()
+        );
+        let missing = Given {
+            data: Some("@/nowhere/at/all"),
+            ..given()
+        };
+        assert_eq!(
+            Draft::new(missing).unwrap_err().place.as_deref(),
+            Some("/nowhere/at/all")
+        );
     }
 
     #[test]
     fn headers_are_told_from_attributes_and_the_brokers_own_are_refused() {
-        let headers = [header("ce-Tenant=blue").unwrap(), header("priority=a=b").unwrap()];
-        let draft = Draft::new(Given { headers: &headers, ..given() }).unwrap();
+        let headers = [
+            header("ce-Tenant=blue").unwrap(),
+            header("priority=a=b").unwrap(),
+        ];
+        let draft = Draft::new(Given {
+            headers: &headers,
+            ..given()
+        })
+        .unwrap();
         assert_eq!(draft.attributes, [("tenant".to_owned(), "blue".to_owned())]);
         assert_eq!(draft.headers, [("priority".to_owned(), "a=b".to_owned())]);
         for bad in ["none", "=x", "a b=c", "Nats-Rollup=all", "a:b=c", "a=b\nc"] {
@@ -217,7 +259,16 @@ mod tests {
     fn an_id_that_is_empty_or_too_long_is_refused() {
         let long = "x".repeat(257);
         for id in ["", long.as_str(), "a\nb"] {
-            assert_eq!(Draft::new(Given { id: Some(id), ..given() }).unwrap_err().code, Code::BadEvent, "{id}");
+            assert_eq!(
+                Draft::new(Given {
+                    id: Some(id),
+                    ..given()
+                })
+                .unwrap_err()
+                .code,
+                Code::BadEvent,
+                "{id}"
+            );
         }
     }
 }

@@ -24,17 +24,24 @@ type Candidates = BTreeMap<Template, Vec<String>>;
 /// differently.
 pub fn find(shelf: &Shelf, event_type: &str, key: &str) -> Result<String, Failure> {
     if !(1..=KEY_BYTES_MAX).contains(&key.len()) {
-        let message = format!("the key has {} bytes; 1 to {KEY_BYTES_MAX} are allowed", key.len());
+        let message = format!(
+            "the key has {} bytes; 1 to {KEY_BYTES_MAX} are allowed",
+            key.len()
+        );
         return Err(Failure::new(Code::BadKey, message));
     }
-    let manifests: Vec<&Manifest> = shelf.bundles.iter().map(|bundle| &bundle.manifest).collect();
+    let manifests: Vec<&Manifest> = shelf
+        .bundles
+        .iter()
+        .map(|bundle| &bundle.manifest)
+        .collect();
     let candidates = candidates(&manifests, event_type);
     let mut templates = candidates.keys();
     match (templates.next(), templates.next()) {
         (None, _) => Err(nowhere(&manifests, event_type)),
-        (Some(template), None) => {
-            template.subject_for(key).map_err(|error| Failure::new(Code::BadKey, error.to_string()))
-        }
+        (Some(template), None) => template
+            .subject_for(key)
+            .map_err(|error| Failure::new(Code::BadKey, error.to_string())),
         (Some(_), Some(_)) => Err(several(&candidates, event_type, key)),
     }
 }
@@ -44,9 +51,17 @@ pub fn find(shelf: &Shelf, event_type: &str, key: &str) -> Result<String, Failur
 /// # Errors
 /// It is none for events.
 pub fn checked(subject: &str) -> Result<String, Failure> {
-    let bad = |reason: &str| Err(Failure::new(Code::BadSubject, format!("`{subject}` {reason}")));
+    let bad = |reason: &str| {
+        Err(Failure::new(
+            Code::BadSubject,
+            format!("`{subject}` {reason}"),
+        ))
+    };
     if subject.is_empty() || subject.len() > SUBJECT_BYTES_MAX {
-        return bad(&format!("has {} bytes; 1 to {SUBJECT_BYTES_MAX} are allowed", subject.len()));
+        return bad(&format!(
+            "has {} bytes; 1 to {SUBJECT_BYTES_MAX} are allowed",
+            subject.len()
+        ));
     }
     for token in subject.split('.') {
         if token.is_empty() {
@@ -68,15 +83,24 @@ pub fn checked(subject: &str) -> Result<String, Failure> {
 
 /// Whether a stream takes what is published on a subject.
 pub fn holds(stream: &StreamInfo, subject: &str) -> bool {
-    let patterns = stream.config.subjects.iter().filter_map(|pattern| Pattern::parse(pattern).ok());
-    patterns.into_iter().any(|pattern| pattern.matches(subject).is_some())
+    let patterns = stream
+        .config
+        .subjects
+        .iter()
+        .filter_map(|pattern| Pattern::parse(pattern).ok());
+    patterns
+        .into_iter()
+        .any(|pattern| pattern.matches(subject).is_some())
 }
 
 fn candidates(manifests: &[&Manifest], event_type: &str) -> Candidates {
     let mut emitted = Candidates::new();
     for manifest in manifests {
         if let Some(template) = manifest.emits.get(event_type) {
-            emitted.entry(template.clone()).or_default().push(manifest.name.clone());
+            emitted
+                .entry(template.clone())
+                .or_default()
+                .push(manifest.name.clone());
         }
     }
     if !emitted.is_empty() {
@@ -85,7 +109,11 @@ fn candidates(manifests: &[&Manifest], event_type: &str) -> Candidates {
     let mut read = Candidates::new();
     for manifest in manifests {
         for subscription in &manifest.on {
-            for template in subscription.subjects.iter().filter_map(|p| read_as(p, subscription, event_type)) {
+            for template in subscription
+                .subjects
+                .iter()
+                .filter_map(|p| read_as(p, subscription, event_type))
+            {
                 let handlers: &mut Vec<String> = read.entry(template).or_default();
                 if handlers.last() != Some(&manifest.name) {
                     handlers.push(manifest.name.clone());
@@ -106,7 +134,10 @@ fn read_as(pattern: &Pattern, subscription: &Subscription, event_type: &str) -> 
     let aggregate = aggregate.rsplit('.').next().unwrap_or(aggregate);
     let mut captures = pattern.captures();
     let (capture, none) = (format!("{{{}}}", captures.next()?), captures.next());
-    let is_key = subscription.key.as_ref().is_none_or(|rule| rule.to_string() == capture);
+    let is_key = subscription
+        .key
+        .as_ref()
+        .is_none_or(|rule| rule.to_string() == capture);
     if none.is_some() || !is_key {
         return None;
     }
@@ -116,7 +147,9 @@ fn read_as(pattern: &Pattern, subscription: &Subscription, event_type: &str) -> 
     if !tokens.contains(&aggregate) || !matches!(last, "*" | ">") && last != what {
         return None;
     }
-    let named = tokens.into_iter().map(|token| if token == capture { "{key}" } else { token });
+    let named = tokens
+        .into_iter()
+        .map(|token| if token == capture { "{key}" } else { token });
     let subject: Vec<&str> = named.chain([what]).collect();
     // A wildcard that is left makes it no template.
     Template::parse(&subject.join(".")).ok()
@@ -124,24 +157,37 @@ fn read_as(pattern: &Pattern, subscription: &Subscription, event_type: &str) -> 
 
 fn nowhere(manifests: &[&Manifest], event_type: &str) -> Failure {
     let emitted = manifests.iter().flat_map(|manifest| manifest.emits.keys());
-    let listed = manifests.iter().flat_map(|m| m.on.iter().filter_map(|on| on.types.as_ref()).flatten());
+    let listed = manifests
+        .iter()
+        .flat_map(|m| m.on.iter().filter_map(|on| on.types.as_ref()).flatten());
     let known: std::collections::BTreeSet<&String> = emitted.chain(listed).collect();
-    let failure = Failure::new(Code::NoSubject, format!("no manifest says where `{event_type}` goes"));
+    let failure = Failure::new(
+        Code::NoSubject,
+        format!("no manifest says where `{event_type}` goes"),
+    );
     if known.is_empty() {
         return failure;
     }
     let known: Vec<&str> = known.into_iter().map(String::as_str).collect();
-    failure.remedy(format!("name the subject with --subject; the manifests name {}", known.join(", ")))
+    failure.remedy(format!(
+        "name the subject with --subject; the manifests name {}",
+        known.join(", ")
+    ))
 }
 
 fn several(candidates: &Candidates, event_type: &str, key: &str) -> Failure {
     let said = |(template, handlers): (&Template, &Vec<String>)| {
-        let subject = template.subject_for(key).unwrap_or_else(|_| template.to_string());
+        let subject = template
+            .subject_for(key)
+            .unwrap_or_else(|_| template.to_string());
         format!("{subject} ({})", handlers.join(", "))
     };
     let subjects: Vec<String> = candidates.iter().map(said).collect();
-    Failure::new(Code::ManySubjects, format!("`{event_type}` could go to {}", subjects.join(" or ")))
-        .remedy("name one of them with --subject")
+    Failure::new(
+        Code::ManySubjects,
+        format!("`{event_type}` could go to {}", subjects.join(" or ")),
+    )
+    .remedy("name one of them with --subject")
 }
 
 #[cfg(test)]
@@ -150,10 +196,15 @@ mod tests {
     use wharf_core::manifest;
 
     fn found(manifests: &[&str], event_type: &str) -> Vec<String> {
-        let manifests: Vec<Manifest> =
-            manifests.iter().map(|text| manifest::parse("handler.toml", text).expect("the manifest is valid")).collect();
+        let manifests: Vec<Manifest> = manifests
+            .iter()
+            .map(|text| manifest::parse("handler.toml", text).expect("the manifest is valid"))
+            .collect();
         let manifests: Vec<&Manifest> = manifests.iter().collect();
-        candidates(&manifests, event_type).keys().map(ToString::to_string).collect()
+        candidates(&manifests, event_type)
+            .keys()
+            .map(ToString::to_string)
+            .collect()
     }
 
     const ORDER: &str = "name = 'order'\nstream = 'SHOP'\n[[on]]\nsubjects = ['shop.order.{order}.placed', 'shop.order.{order}.paid']\nkey = '{order}'\n[emits]\n'stock.reserve' = 'shop.stock.{key}.reserve'";
@@ -166,23 +217,53 @@ mod tests {
         let shop = [ORDER, STOCK, AUDIT];
         assert_eq!(found(&shop, "stock.reserve"), ["shop.stock.{key}.reserve"]);
         assert_eq!(found(&shop, "order.placed"), ["shop.order.{key}.placed"]);
-        assert_eq!(found(&shop, "stock.stocked"), ["shop.stock.{key}.stocked"], "a wildcard takes the type's last word");
+        assert_eq!(
+            found(&shop, "stock.stocked"),
+            ["shop.stock.{key}.stocked"],
+            "a wildcard takes the type's last word"
+        );
     }
 
     #[test]
     fn what_no_manifest_tells_has_no_subject_and_what_two_tell_has_two() {
-        assert_eq!(found(&[ORDER, STOCK, AUDIT], "order.shipped"), Vec::<String>::new());
-        assert_eq!(found(&[ORDER, STOCK, AUDIT], "stock.stolen"), Vec::<String>::new(), "its type is not listed");
-        assert_eq!(found(&[AUDIT], "order.placed"), Vec::<String>::new(), "two captures do not tell the key");
+        assert_eq!(
+            found(&[ORDER, STOCK, AUDIT], "order.shipped"),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            found(&[ORDER, STOCK, AUDIT], "stock.stolen"),
+            Vec::<String>::new(),
+            "its type is not listed"
+        );
+        assert_eq!(
+            found(&[AUDIT], "order.placed"),
+            Vec::<String>::new(),
+            "two captures do not tell the key"
+        );
         let both = found(&[ORDER, OTHER], "order.placed");
-        assert_eq!(both, ["backup.order.{key}.placed", "shop.order.{key}.placed"]);
+        assert_eq!(
+            both,
+            ["backup.order.{key}.placed", "shop.order.{key}.placed"]
+        );
     }
 
     #[test]
     fn subjects_that_are_not_for_events_are_refused() {
-        for bad in ["", "a..b", "a.*", "a.>", "a b", "$JS.API.INFO", "wl.order-1.r.x", "_INBOX.a"] {
+        for bad in [
+            "",
+            "a..b",
+            "a.*",
+            "a.>",
+            "a b",
+            "$JS.API.INFO",
+            "wl.order-1.r.x",
+            "_INBOX.a",
+        ] {
             assert_eq!(checked(bad).unwrap_err().code, Code::BadSubject, "{bad}");
         }
-        assert_eq!(checked("shop.order.A%2AB.placed").unwrap(), "shop.order.A%2AB.placed");
+        assert_eq!(
+            checked("shop.order.A%2AB.placed").unwrap(),
+            "shop.order.A%2AB.placed"
+        );
     }
 }

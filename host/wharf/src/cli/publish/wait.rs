@@ -53,14 +53,16 @@ pub async fn before(api: &Api, shelf: &Shelf, draft: &Draft) -> Result<Vec<Reade
     for bundle in &shelf.bundles {
         let manifest = bundle.manifest.clone();
         let matches = |on: &wharf_core::manifest::Subscription| {
-            on.subjects.iter().any(|pattern| pattern.matches(&draft.subject).is_some())
+            on.subjects
+                .iter()
+                .any(|pattern| pattern.matches(&draft.subject).is_some())
         };
         if !manifest.on.iter().any(matches) {
             continue;
         }
         let (key, decided) = match route(&manifest, &event) {
             Route::Run { key, .. } => (key, None),
-            Route::Ignored => (String::new(), Some(Fate::Ignored)),
+            Route::Ignored { .. } => (String::new(), Some(Fate::Ignored)),
             Route::Undecodable(why) => {
                 let (code, message) = (why.code().to_owned(), why.to_string());
                 (String::new(), Some(Fate::Dead { code, message }))
@@ -71,7 +73,13 @@ pub async fn before(api: &Api, shelf: &Shelf, draft: &Draft) -> Result<Vec<Reade
             Ordering::None => event_entity(&draft.source, &draft.id),
         };
         let lineage = bundle::lineage(&manifest.name)?;
-        let mut reader = Reader { manifest, lineage, entity, decided, known_before: false };
+        let mut reader = Reader {
+            manifest,
+            lineage,
+            entity,
+            decided,
+            known_before: false,
+        };
         reader.known_before = reader.knows(api, draft).await?;
         readers.push(reader);
     }
@@ -90,10 +98,15 @@ pub async fn settled(
     limit: Duration,
 ) -> Result<Vec<Reached>, Failure> {
     let deadline = Instant::now() + limit;
-    let mut readers: Vec<Reader> = readers.into_iter().filter(|r| r.manifest.stream == *ack.stream).collect();
+    let mut readers: Vec<Reader> = readers
+        .into_iter()
+        .filter(|r| r.manifest.stream == *ack.stream)
+        .collect();
     if ack.duplicate {
         // What the records know is this very copy.
-        readers.iter_mut().for_each(|reader| reader.known_before = false);
+        readers
+            .iter_mut()
+            .for_each(|reader| reader.known_before = false);
     }
     let mut reached: Vec<Reached> = readers.iter().map(Reader::pending).collect();
     loop {
@@ -113,7 +126,11 @@ pub async fn settled(
 impl Reader {
     fn pending(&self) -> Reached {
         let fate = self.decided.clone().unwrap_or(Fate::Pending);
-        Reached { handler: self.manifest.name.clone(), entity: self.entity.clone(), fate }
+        Reached {
+            handler: self.manifest.name.clone(),
+            entity: self.entity.clone(),
+            fate,
+        }
     }
 
     async fn knows(&self, api: &Api, draft: &Draft) -> Result<bool, Failure> {
@@ -121,7 +138,12 @@ impl Reader {
             return Ok(false);
         }
         let stored = record(api, &self.lineage, &self.entity).await?;
-        Ok(stored.is_some_and(|stored| stored.record.find(&event_hash(&draft.source, &draft.id)).is_some()))
+        Ok(stored.is_some_and(|stored| {
+            stored
+                .record
+                .find(&event_hash(&draft.source, &draft.id))
+                .is_some()
+        }))
     }
 
     async fn fate(&self, api: &Api, draft: &Draft, ack: &Ack) -> Result<Fate, Failure> {
@@ -134,16 +156,24 @@ impl Reader {
             sequence: ack.sequence,
             known_before: self.known_before,
         };
-        Ok(fate::of(stored.as_ref().map(|stored| &stored.record), &sought, settled_to))
+        Ok(fate::of(
+            stored.as_ref().map(|stored| &stored.record),
+            &sought,
+            settled_to,
+        ))
     }
 
     /// Everything at or below it is settled: the watermark, or the shared
     /// consumer's ack floor. 0: nobody says.
     async fn settled_to(&self, api: &Api) -> Result<u64, Failure> {
         match self.manifest.ordering {
-            Ordering::Key => Ok(checkpoint(api, &self.lineage).await?.map_or(0, |found| found.watermark)),
+            Ordering::Key => Ok(checkpoint(api, &self.lineage)
+                .await?
+                .map_or(0, |found| found.watermark)),
             Ordering::None => {
-                let consumer = api.consumer(&self.manifest.stream, self.lineage.as_str()).await?;
+                let consumer = api
+                    .consumer(&self.manifest.stream, self.lineage.as_str())
+                    .await?;
                 Ok(consumer.map_or(0, |consumer| consumer.ack_floor.stream_seq))
             }
         }

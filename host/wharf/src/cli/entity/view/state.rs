@@ -31,16 +31,29 @@ enum Content {
 impl State {
     /// `content_type`: what the manifest says; None lets the bytes decide.
     pub fn new(state: &record::State, content_type: Option<&str>) -> Self {
-        Self { version: state.version, bytes: state.data.len(), content: Content::new(&state.data, content_type) }
+        Self {
+            version: state.version,
+            bytes: state.data.len(),
+            content: Content::new(&state.data, content_type),
+        }
     }
 }
 
 impl Content {
     fn new(data: &[u8], content_type: Option<&str>) -> Self {
-        let essence = content_type.map(|text| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+        let essence = content_type.map(|text| {
+            text.split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_ascii_lowercase()
+        });
         let (json, text) = match essence.as_deref() {
             None => (true, true),
-            Some(kind) => (kind == "application/json" || kind.ends_with("+json"), kind.starts_with("text/")),
+            Some(kind) => (
+                kind == "application/json" || kind.ends_with("+json"),
+                kind.starts_with("text/"),
+            ),
         };
         if json && let Ok(value) = serde_json::from_slice(data) {
             return Self::Json(value);
@@ -55,12 +68,18 @@ impl Content {
 
 /// Nothing in it that would steer a terminal.
 fn is_plain(text: &str) -> bool {
-    !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t')
+    !text
+        .chars()
+        .any(|c| c.is_control() && c != '\n' && c != '\t')
 }
 
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { version, bytes, content } = self;
+        let Self {
+            version,
+            bytes,
+            content,
+        } = self;
         writeln!(f, "{:<12}version {version}, {bytes} bytes", "state")?;
         match content {
             Content::Json(value) => writeln!(f, "{value:#}"),
@@ -78,7 +97,14 @@ mod tests {
     use super::*;
 
     fn shown(data: &[u8], content_type: Option<&str>) -> String {
-        State::new(&record::State { version: 3, data: data.to_vec() }, content_type).to_string()
+        State::new(
+            &record::State {
+                version: 3,
+                data: data.to_vec(),
+            },
+            content_type,
+        )
+        .to_string()
     }
 
     #[test]
@@ -88,13 +114,19 @@ mod tests {
         assert!(shown(json, None).contains("\"paid\": true"));
         assert!(shown(json, Some("application/octet-stream")).contains("7b2270616964"));
         assert!(shown(b"line", Some("text/plain")).ends_with("line\n"));
-        assert!(shown(b"\x1b[31mred", Some("text/plain")).contains("1b5b33316d"), "a terminal is not steered");
+        assert!(
+            shown(b"\x1b[31mred", Some("text/plain")).contains("1b5b33316d"),
+            "a terminal is not steered"
+        );
     }
 
     #[test]
     fn long_bytes_are_cut_and_counted() {
         let text = shown(&[0xff; 2000], Some("application/octet-stream"));
-        assert!(text.starts_with("state       version 3, 2000 bytes"), "{text}");
+        assert!(
+            text.starts_with("state       version 3, 2000 bytes"),
+            "{text}"
+        );
         assert!(text.trim_end().ends_with('…'));
     }
 }

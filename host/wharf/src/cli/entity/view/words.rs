@@ -24,7 +24,11 @@ pub fn time(ms: u64) -> String {
 }
 
 pub fn ahead(at_ms: u64, now_ms: u64) -> String {
-    if at_ms > now_ms { format!("in {}", rough(at_ms - now_ms)) } else { "due".to_owned() }
+    if at_ms > now_ms {
+        format!("in {}", rough(at_ms - now_ms))
+    } else {
+        "due".to_owned()
+    }
 }
 
 pub fn ago(at_ms: u64, now_ms: u64) -> String {
@@ -38,8 +42,15 @@ pub fn hex(bytes: &[u8]) -> String {
 /// A duration with one unit: seconds below two minutes, and so on.
 fn rough(ms: u64) -> String {
     const STEPS: [u64; 3] = [86_400_000, 3_600_000, 60_000];
-    let unit = STEPS.into_iter().find(|step| ms >= 2 * step).unwrap_or(1_000);
-    if ms < 1_000 { format!("{ms}ms") } else { format_duration(Duration::from_millis(ms / unit * unit)) }
+    let unit = STEPS
+        .into_iter()
+        .find(|step| ms >= 2 * step)
+        .unwrap_or(1_000);
+    if ms < 1_000 {
+        format!("{ms}ms")
+    } else {
+        format_duration(Duration::from_millis(ms / unit * unit))
+    }
 }
 
 #[cfg(test)]
@@ -48,7 +59,14 @@ mod tests {
 
     #[test]
     fn durations_are_told_in_one_unit() {
-        let cases = [(0, "0ms"), (999, "999ms"), (1_500, "1s"), (119_000, "119s"), (121_000, "2m"), (86_400_000 * 3, "3d")];
+        let cases = [
+            (0, "0ms"),
+            (999, "999ms"),
+            (1_500, "1s"),
+            (119_000, "119s"),
+            (121_000, "2m"),
+            (86_400_000 * 3, "3d"),
+        ];
         for (ms, said) in cases {
             assert_eq!(rough(ms), said, "{ms}");
         }
