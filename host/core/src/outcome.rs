@@ -139,6 +139,8 @@ pub struct Call {
     pub retry_after_ms: Option<u64>,
     /// False for GET, HEAD and OPTIONS.
     pub unsafe_method: bool,
+    /// From the call to its result, in milliseconds.
+    pub took_ms: u64,
 }
 
 /// The result of a call, reduced to what policy needs.

@@ -98,6 +98,7 @@ impl Runtime {
     pub fn usage(&self) -> Usage {
         let free = u32::try_from(self.slots.available_permits()).unwrap_or(u32::MAX);
         Usage {
+            max: self.config.max_instances,
             running: self.config.max_instances.saturating_sub(free),
             warm: self.allowance.waiting(),
             pooled: self
@@ -111,6 +112,8 @@ impl Runtime {
 /// Instances in the process, for gauges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
+    /// Slots that there are, besides warm instances.
+    pub max: u32,
     /// Attempts and trial starts that hold a slot.
     pub running: u32,
     /// Instances that wait for another event.

@@ -66,6 +66,7 @@ async fn a_call_reaches_its_need_with_what_the_host_adds() {
         result: CallResult::Answered,
         retry_after_ms: None,
         unsafe_method: true,
+        took_ms: only_call(&report).took_ms,
     };
     assert_eq!(only_call(&report), expected);
     assert_eq!(put_text(report), "201 [x-a=1,x-a=2,content-length=4] done");

@@ -211,6 +211,11 @@ impl Parts {
             destinations: self.destinations(&manifest)?,
             in_flight: Semaphore::new(manifest.max_in_flight as usize),
             metrics: self.metrics.handler(&manifest.name),
+            needs: manifest
+                .needs
+                .keys()
+                .map(|need| (need.clone(), self.metrics.need(need)))
+                .collect(),
             message_bytes_max: self
                 .message_bytes_max(&manifest)?
                 .saturating_sub(HEADERS_BYTES),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
@@ -21,7 +22,7 @@ use wharf_jetstream::parking::Parking;
 use wharf_jetstream::publisher::Publisher;
 use wharf_jetstream::reader::{self, Reader, SourceMark};
 use wharf_jetstream::timers::{ArmResult, Timers};
-use wharf_telemetry::metrics::{AttemptResult, HandlerMetrics};
+use wharf_telemetry::metrics::{AttemptResult, HandlerMetrics, NeedMetrics};
 
 use crate::clock;
 use crate::entity::Entity;
@@ -49,6 +50,8 @@ pub struct Handler {
     pub destinations: BTreeMap<String, Destination>,
     pub in_flight: Semaphore,
     pub metrics: Arc<HandlerMetrics>,
+    /// Of each need that the manifest names.
+    pub needs: BTreeMap<String, Arc<NeedMetrics>>,
     /// What an emission may have on the wire.
     pub message_bytes_max: u64,
     /// What the record may have.
@@ -133,7 +136,7 @@ impl Handler {
                 other => {
                     owner
                         .pause_after(&HostFault::broker(format!("arm a timer: {other:?}")), 250)
-                        .await?
+                        .await?;
                 }
             }
         }
@@ -179,6 +182,11 @@ impl Handler {
             .attempt(AttemptResult::of(&report.outcome), report.wall);
         for seen in &report.observations {
             self.metrics.observe(&seen.metric, seen.value, &seen.labels);
+        }
+        for call in &report.calls {
+            if let Some(need) = self.needs.get(&call.need) {
+                need.call(call.result, Duration::from_millis(call.took_ms));
+            }
         }
         if report.observations_dropped > 0 {
             self.metrics.metrics_dropped(report.observations_dropped);

@@ -16,6 +16,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use wharf_engine::Runtime;
 use wharf_jetstream::connection::{Link, Status};
 use wharf_telemetry::metrics::Metrics;
 
@@ -94,13 +95,18 @@ pub async fn serve(
     listener: TcpListener,
     readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
+    runtime: Arc<Runtime>,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let app = Router::new()
         .route("/health", get(|| async { "ok\n" }))
         .route("/ready", get(ready))
         .route("/metrics", get(exposition))
-        .with_state(Rooms { readiness, metrics });
+        .with_state(Rooms {
+            readiness,
+            metrics,
+            runtime,
+        });
     axum::serve(listener, app)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
@@ -110,6 +116,7 @@ pub async fn serve(
 struct Rooms {
     readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
+    runtime: Arc<Runtime>,
 }
 
 async fn ready(State(rooms): State<Rooms>) -> Response {
@@ -123,6 +130,9 @@ async fn ready(State(rooms): State<Rooms>) -> Response {
 }
 
 async fn exposition(State(rooms): State<Rooms>) -> Response {
+    let usage = rooms.runtime.usage();
+    let now = (usage.running + usage.warm) as usize;
+    rooms.metrics.set_instances(now, usage.max as usize);
     let content_type = wharf_telemetry::metrics::CONTENT_TYPE;
     (
         [(header::CONTENT_TYPE, content_type)],

@@ -23,6 +23,8 @@ use crate::owner::Owner;
 use crate::work::{Place, Settlement, Stopped, Work};
 
 const PAUSE_MS: u64 = 250;
+/// What is kept of the reason why an event is undecodable.
+const REASON_BYTES_MAX: usize = 512;
 
 /// The record says that the event is dead; now its entry is written.
 ///
@@ -248,15 +250,16 @@ pub async fn undecodable(
     work: &Work,
     why: &Undecodable,
 ) -> Result<Settlement, Stopped> {
+    let message = shortened(why.to_string());
     let block = Block {
         code: why.code().into(),
-        message: why.to_string(),
+        message: message.clone(),
         ..Block::default()
     };
     let (backtrace, stderr_tail) = (String::new(), String::new());
     let death = Death {
         code: why.code().into(),
-        message: why.to_string(),
+        message,
         block,
         backtrace,
         stderr_tail,
@@ -278,6 +281,13 @@ pub async fn undecodable(
             return dead(owner, entity, work, &known, &death).await;
         }
     }
+}
+
+/// The reason repeats names and types that the event chose, which may be as
+/// large as the event; the record would not fit a message then.
+fn shortened(mut reason: String) -> String {
+    reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+    reason
 }
 
 /// An entry of the queue is settled by a commit: it goes, unless that commit
@@ -309,7 +319,7 @@ pub async fn remove_resolved(
             Err(error) => {
                 owner
                     .pause_after(&HostFault::broker(error.to_string()), PAUSE_MS)
-                    .await?
+                    .await?;
             }
         }
     }
@@ -346,7 +356,7 @@ async fn write(
             other => {
                 owner
                     .pause_after(&HostFault::broker(format!("park: {other:?}")), PAUSE_MS)
-                    .await?
+                    .await?;
             }
         }
     }

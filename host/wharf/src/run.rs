@@ -53,6 +53,7 @@ pub async fn host(options: HostOptions) -> anyhow::Result<()> {
     let readiness = Readiness::new();
     let drain = Drain::default();
     let listen = options.place.host.listen;
+    let runtime = runtime(&options)?;
     let listener = http::bind(listen)
         .await
         .map_err(|e| assemble::port_in_use(listen, &e))?;
@@ -60,6 +61,7 @@ pub async fn host(options: HostOptions) -> anyhow::Result<()> {
         listener,
         readiness.clone(),
         metrics.clone(),
+        runtime.clone(),
         drain.cut.clone(),
     ));
     tokio::spawn(watch_signals(
@@ -68,7 +70,6 @@ pub async fn host(options: HostOptions) -> anyhow::Result<()> {
         options.place.host.drain,
     ));
 
-    let runtime = runtime(&options)?;
     let outbound = Arc::new(Outbound::new(options.needs.clone())?);
     let started = tokio::select! {
         started = start(&options, &runtime, &outbound, &metrics, &readiness) => Some(started?),

@@ -200,7 +200,7 @@ impl Share {
         match event {
             Event::Delivery(delivery) => self.begin(delivery),
             Event::Resumed { reason } => {
-                tracing::info!(handler = handler.name(), %reason, "pulling began again")
+                tracing::info!(handler = handler.name(), %reason, "pulling began again");
             }
             Event::Unavailable { error } => handler.report(&HostFault::broker(error.to_string())),
             Event::Gone => handler.report(&HostFault::broker(format!(

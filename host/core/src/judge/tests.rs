@@ -54,6 +54,7 @@ impl Case {
             result,
             retry_after_ms: None,
             unsafe_method: true,
+            took_ms: 0,
         });
         case
     }

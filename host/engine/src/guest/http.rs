@@ -123,11 +123,13 @@ impl Context {
             result: CallResult::UnknownOutcome,
             retry_after_ms: None,
             unsafe_method: !request::is_safe(&checked.method),
+            took_ms: 0,
         });
         let answered = self.settings.outbound.send(&need, checked, terms).await;
         let (result, retry_after) = self.weigh(&need, &answered);
         self.scene.calls[at].result = result;
         self.scene.calls[at].retry_after_ms = retry_after.map(millis);
+        self.scene.calls[at].took_ms = millis(began.elapsed());
         if result != CallResult::NotSent {
             *self.scene.sent.entry(same).or_default() += 1;
         }
@@ -201,6 +203,7 @@ fn refused(need: &str) -> Call {
         result: CallResult::Refused,
         retry_after_ms: None,
         unsafe_method: false,
+        took_ms: 0,
     }
 }
 

@@ -295,7 +295,7 @@ impl Reign {
                 );
             }
             Ok(reader::Event::Unavailable { error }) => {
-                handler.report(&HostFault::broker(error.to_string()))
+                handler.report(&HostFault::broker(error.to_string()));
             }
             Err(rolled_back) => {
                 alarm_rolled_back(&handler, &rolled_back.to_string());

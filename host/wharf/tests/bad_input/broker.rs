@@ -8,10 +8,10 @@ use axum::http::StatusCode;
 use serde_json::json;
 use tempfile::TempDir;
 use wharf_demo::client;
-use wharf_demo::process::HostProcess;
+use wharf_demo::process::{HostProcess, free_port, loopback};
 
 use crate::bundles::{self, Bundle};
-use crate::keep::{Stage, keep, kept};
+use crate::stage::{Stage, keep, kept};
 use crate::proxy::{self, Older};
 use crate::run::{Run, run};
 use crate::server::Server;
@@ -101,23 +101,69 @@ fn a_server_that_is_too_old_is_refused_by_its_version() {
     host(&format!("nats://127.0.0.1:{port}"), &place).refused("WH0301", 5);
 }
 
+/// A server whose user `u`, with the password `secret`, may not do everything.
+fn restricted(rule: &str) -> (Server, String) {
+    let user = format!("{{ user: u, password: secret, permissions: {{ {rule} }} }}");
+    let server = Server::configured(&format!("authorization {{ users = [ {user} ] }}"));
+    let url = format!("nats://u:secret@127.0.0.1:{}", server.port());
+    (server, url)
+}
+
 #[test]
 fn a_permission_that_is_missing_is_named() {
-    let deny = |rule: &str| {
-        let user = format!("{{ user: u, password: p, permissions: {{ {rule} }} }}");
-        Server::configured(&format!("authorization {{ users = [ {user} ] }}"))
-    };
     let cases = [
         (r#"publish: { deny: ["$JS.API.>"] }"#, "$JS.API.INFO"),
         (r#"publish: { deny: ["$JS.API.STREAM.INFO.>"] }"#, "$JS.API.STREAM.INFO"),
+        (r#"subscribe: { deny: ["_INBOX.>"] }"#, "_INBOX."),
     ];
     for (rule, subject) in cases {
-        let server = deny(rule);
-        let url = format!("nats://u:p@127.0.0.1:{}", server.port());
+        let (_server, url) = restricted(rule);
         let error = host(&url, &place()).refused("WH0206", 5);
         assert!(error.to_string().contains(subject), "{rule}: {error}");
-        assert!(!error.to_string().contains("u:p@"), "a password is shown: {error}");
+        assert!(!error.to_string().contains("secret"), "a password is shown: {error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_that_may_not_be_written_is_named() {
+    let rule = r#"publish: { deny: ["wl.>"] }"#;
+    let users = format!(
+        "authorization {{ users = [ {{ user: all, password: p }}, {{ user: u, password: p, permissions: {{ {rule} }} }} ] }}"
+    );
+    let server = Server::configured(&users);
+    let url = |user: &str| format!("nats://{user}:p@127.0.0.1:{}", server.port());
+    let place = place();
+    let provision = ["provision", "--handlers", ".", "--nats-url", &url("all"), "-o", "json"];
+    let provisioned = run(place.path(), &provision);
+    assert_eq!(provisioned.code, Some(0), "{provisioned:?}");
+    let error = host(&url("u"), &place).refused("WH0206", 5);
+    assert!(error.to_string().contains("wl.keep-1."), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_is_not_accepted_is_said_and_never_shown() {
+    let _alone = ALONE.lock().await;
+    let (server, _) = restricted("");
+    let stage = Stage::set(&[keep()]).await;
+    let mut options = stage.site.options.clone();
+    let text = std::fs::read_to_string(&options.config).expect("wharf.toml");
+    let url = format!("nats://u:hunter2@127.0.0.1:{}", server.port());
+    let (listen, other) = (options.listen, loopback(free_port().expect("a free port")));
+    let text = text.replace(&stage.site.nats.url(), &url).replace(&listen.to_string(), &other.to_string());
+    options.config = stage.site.options.config.with_file_name("wrong.toml");
+    options.log = options.log.with_file_name("wrong.log");
+    options.listen = other;
+    std::fs::write(&options.config, text).expect("written");
+    let mut host = HostProcess::start(&options).expect("it starts");
+    let log = || std::fs::read_to_string(&options.log).unwrap_or_default();
+    until("it to say so twice", SOON, async || {
+        (log().matches("does not accept the credentials").count() >= 2).then_some(())
+    })
+    .await;
+    let ready = client::get(other, "/ready", SOON).await.expect("it answers");
+    assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(!log().contains("hunter2"), "the password is in the log");
+    host.require_running().expect("credentials may be corrected while it waits");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,8 +181,8 @@ async fn a_stream_of_another_shape_is_refused_and_left_as_it_is() {
     host(&server.url(), &place).refused("WH0301", 5);
     let shapes = [
         (json!({"name": "TEST", "subjects": ["other.>"], "discard": "new"}), "WH0302", "subjects"),
-        (json!({"name": "TEST", "subjects": ["test.>"], "discard": "old", "max_msgs": 10}), "WH0303", "discard"),
-        (json!({"name": "TEST", "subjects": ["test.>"], "discard": "new", "retention": "workqueue"}), "WH0303", "retention"),
+        (json!({"name": "TEST", "subjects": ["test.>"], "discard": "old", "max_msgs": 10}), "WH0302", "discard"),
+        (json!({"name": "TEST", "subjects": ["test.>"], "discard": "new", "retention": "workqueue"}), "WH0302", "retention"),
     ];
     for (shape, code, says) in shapes {
         let made = ask("CREATE", shape.clone()).await;
@@ -174,7 +220,7 @@ fn a_need_without_an_address_is_refused_by_name() {
 /// Each line with a number in its comment is wrong.
 const TEN_MISTAKES: &str = r#"stream = "WHARF-L-keep-1"      # 1
 strem = "TEST"                 # 2
-ordering = "strict"            # 3
+instance = "new"               # 3
 on_dead = "retry"              # 4
 max_in_flight = -1             # 5
 timers = "unpaid"              # 6

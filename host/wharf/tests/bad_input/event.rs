@@ -6,7 +6,7 @@ use wharf_demo::shop::{CURRENCY, Line, Message, Order, Placed};
 #[derive(Debug, Clone, Default)]
 pub struct Raw {
     pub subject: Vec<u8>,
-    headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
     pub payload: Vec<u8>,
 }
 

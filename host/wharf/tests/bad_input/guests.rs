@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::keep::{Stage, for_rogue, keep, kept, rogue};
+use crate::stage::{Stage, for_rogue, keep, kept, rogue};
 use crate::support::until;
 use crate::{ALONE, watch};
 
@@ -36,7 +36,7 @@ const fn case(event_type: &'static str, data: &'static str, code: &'static str, 
 const CASES: &[Case] = &[
     case("trap", "", "trap", "unreachable"),
     case("panic", "the reason", "trap", "unreachable"),
-    case("stack-overflow", "", "trap", "stack"),
+    case("stack-overflow", "", "trap", "wasm trap"),
     case("exit", "", "exit", "exit"),
     case("loop", "", "cpu-time", "cpu_time"),
     case("sleep", "60000", "wall-time", "`time`"),

@@ -1,6 +1,6 @@
 //! One id, other bytes.
 
-use crate::keep::{Stage, keep, kept};
+use crate::stage::{Stage, keep, kept};
 use crate::{ALONE, watch};
 
 #[tokio::test(flavor = "multi_thread")]

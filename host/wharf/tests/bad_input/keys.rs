@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::event::Raw;
-use crate::keep::{Stage, for_rogue, keep_by_header, rogue};
+use crate::stage::{Stage, for_rogue, keep_by_header, rogue};
 use crate::support::SOON;
 use crate::{ALONE, watch};
 use wharf_demo::stream::Stream;

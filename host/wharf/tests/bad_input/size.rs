@@ -1,9 +1,10 @@
 //! As large as the broker lets through.
 
 use wharf_core::entry::Entry;
+use wharf_demo::stream::Stream;
 
 use crate::event::Raw;
-use crate::keep::{Stage, for_rogue, keep, kept, rogue};
+use crate::stage::{Stage, for_rogue, keep, kept, rogue};
 use crate::support::ledger::Ledger;
 use crate::{ALONE, watch};
 
@@ -79,12 +80,19 @@ async fn no_text_from_outside_makes_a_record_or_an_emission_larger_than_the_brok
         watch::assert_kept_whole(&entry, &raw);
         assert_says_little(&keep, &entry).await;
     }
-    for member in ["correlationid", "causationid", "traceparent", "tracestate", "source"] {
-        let sequence = stage.wire.publish(&with_long(member, max));
-        watch::settled(&rogue, sequence).await;
+    let members = ["correlationid", "causationid", "traceparent", "tracestate", "source"];
+    for member in members {
+        stage.wire.publish(&with_long(member, max));
     }
+    // As long as the broker lets headers be, and longer once they are encoded.
+    let name = "ce-correlationid";
+    let headers = for_rogue("k", "headers", "emit-flood", "1").with(name, "\"".repeat(60 << 10));
+    stage.wire.publish(&headers);
     let last = stage.wire.publish(&for_rogue("k", "last", "emit-flood", "1"));
     watch::settled(&rogue, last).await;
+    let out = Stream::new(stage.site.client().await, "TEST");
+    let emitted = out.read_matching("test.out.k.flood").await.expect("the broker answers");
+    assert_eq!(emitted.len(), members.len() + 2, "each event emits once");
     stage.host.require_running().expect("the host is alive");
 }
 

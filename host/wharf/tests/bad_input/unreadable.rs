@@ -1,7 +1,7 @@
 //! Messages that the client library cannot receive: it drops the connection.
 
 use crate::event::Raw;
-use crate::keep::{Stage, keep, kept, rogue_without_order};
+use crate::stage::{Stage, keep, kept, rogue_without_order};
 use crate::support::{SOON, until};
 use crate::{ALONE, watch};
 use wharf_core::entry::Entry;
@@ -27,7 +27,8 @@ async fn a_header_that_is_not_utf8_does_not_cut_off_the_events_behind_it() {
         kept("k", "4", "x").with("ce-note", b"\xc3(".to_vec()),
     ];
     let sequences = bad.each_ref().map(|raw| stage.wire.publish(raw));
-    stage.wire.publish(&kept("k", "5", "b"));
+    // Odd, but text: an event like any other.
+    stage.wire.publish(&kept("k", "5", "b").with("na me", "value"));
     let last = stage.wire.publish(&kept("other", "6", "c"));
     for (raw, sequence) in bad.iter().zip(sequences) {
         let entry = watch::parked(&ledger, sequence).await;
@@ -84,4 +85,25 @@ async fn a_header_that_is_not_utf8_does_not_cut_off_an_unordered_handler() {
 fn assert_as_stored(entry: &Entry, raw: &Raw) {
     assert!(entry.header_block == raw.block(), "the headers of event {} are others", entry.sequence);
     assert_eq!((entry.subject.as_bytes(), &entry.data[..]), (&raw.subject[..], &raw.payload[..]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subject_that_is_not_utf8_does_not_cut_off_the_events_behind_it() {
+    let _alone = ALONE.lock().await;
+    let mut stage = Stage::set(&[keep(), rogue_without_order()]).await;
+    let (keep, loose_ledger) = (stage.site.ledger("keep").await, stage.site.ledger("rogue-without-order").await);
+    let odd = |raw: Raw, before: &str| Raw { subject: [before.as_bytes(), b"\xff\xfe"].concat(), ..raw };
+    let ordered = odd(kept("k", "1", "x"), "test.keep.");
+    let unordered = odd(loose("k", "2"), "test.loose.");
+    let sequences = [stage.wire.publish(&ordered), stage.wire.publish(&unordered)];
+    let last = stage.wire.publish(&kept("k", "3", "a"));
+    stage.wire.publish(&loose("behind", "4"));
+    watch::settled(&keep, last).await;
+    assert_eq!(watch::text(&keep, "k").await, "a");
+    for (ledger, raw, sequence) in [(&keep, &ordered, sequences[0]), (&loose_ledger, &unordered, sequences[1])] {
+        let entry = until("the bad event to be parked", TWO_ACK_WAITS, async || ledger.entry(sequence).await).await;
+        assert_eq!(entry.code, "subject-not-utf8", "{}", entry.message);
+        assert!(entry.header_block == raw.block() && entry.data == raw.payload);
+    }
+    stage.host.require_running().expect("the host is alive");
 }
