@@ -6,9 +6,8 @@
 //! no other. When the head is done the lane works its queue off before anything
 //! newer.
 
-use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use wharf_core::entry::{self, Entry};
@@ -17,6 +16,7 @@ use wharf_core::record::{Record, Status, Timer};
 use wharf_jetstream::parking::{self, EntryPosition};
 use wharf_jetstream::timers::Firing;
 
+use super::line::{Aside, Line, Start, Step};
 use crate::entity::Entity;
 use crate::owner::Owner;
 use crate::unpack::{self, Unpacked};
@@ -30,66 +30,9 @@ pub struct Lane {
     spilled: Notify,
 }
 
-/// What waits in a lane.
-#[derive(Default)]
-struct Line {
-    /// Events in stream order.
-    waiting: VecDeque<Work>,
-    /// What has no place in the log.
-    aside: VecDeque<Aside>,
-    /// What is aside has to wait until the event in trouble is done.
-    stalled: bool,
-    /// Events on their way into the ledger.
-    spilling: VecDeque<Work>,
-    /// The lowest sequence that the spiller is writing just now.
-    spilling_from: Option<u64>,
-    runner: bool,
-    spiller: bool,
-    /// The owner ends: nothing is started any more, since what was abandoned
-    /// may come before it.
-    stopped: bool,
-    behind: Behind,
-    /// Since when the head is at work.
-    head_since: Option<Instant>,
-}
-
-/// What of this key is in the ledger's queue. While anything is, later events
-/// must go there too.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Behind {
-    #[default]
-    Nothing,
-    /// Events that this lane has to work off, there or on their way there.
-    Queue,
-    /// They wait behind a dead head, for a person.
-    Person,
-}
-
-/// Work of an entity that is no event of the log.
-pub enum Aside {
-    Firing(Firing),
-    /// Look at the record: an earlier owner left something.
-    Visit,
-}
-
-/// The task that a caller has to start for the lane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    Nothing,
-    Runner,
-    Spiller,
-}
-
 /// Where settlements are reported.
 pub trait Settles: Send + Sync {
     fn settled(&self, work: &Work, settlement: Settlement);
-}
-
-enum Step {
-    Event(Box<Work>),
-    Aside(Aside),
-    WorkOff,
-    End,
 }
 
 /// What became of the timers that are due.
@@ -110,66 +53,23 @@ impl Lane {
         }
     }
 
-    /// Takes an event in, behind all others.
-    pub fn push(&self, work: Work, lane_max: usize) -> Start {
-        let mut line = self.line();
-        if line.behind == Behind::Nothing && line.waiting.len() < lane_max {
-            line.waiting.push_back(work);
-            return line.start_runner();
-        }
-        if line.behind == Behind::Nothing {
-            line.behind = Behind::Queue;
-        }
-        line.spilling.push_back(work);
-        line.start_spiller()
-    }
-
-    /// Takes in what has no place in the log and never spills. One of a kind is
-    /// enough.
-    pub fn push_aside(&self, item: Aside) -> Start {
-        let mut line = self.line();
-        line.aside.retain(|other| !item.replaces(other));
-        line.aside.push_back(item);
-        line.start_runner()
-    }
-
-    /// Spills what waits behind a head that has been at work since before
-    /// `since`.
-    pub fn spill_followers(&self, since: Instant) -> Start {
-        let mut line = self.line();
-        if line.head_since.is_none_or(|begun| begun > since) || line.waiting.is_empty() {
-            return Start::Nothing;
-        }
-        // They come before what is spilling already.
-        let mut earlier = std::mem::take(&mut line.waiting);
-        earlier.append(&mut line.spilling);
-        line.spilling = earlier;
-        if line.behind == Behind::Nothing {
-            line.behind = Behind::Queue;
-        }
-        line.start_spiller()
-    }
-
-    /// Whether nothing of it runs or waits, so that it may be dropped.
-    pub fn is_idle(&self) -> bool {
-        let line = self.line();
-        let empty = line.waiting.is_empty() && line.aside.is_empty() && line.spilling.is_empty();
-        empty && !line.runner && !line.spiller
+    /// What waits in it.
+    pub fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().expect("no panic while held")
     }
 
     /// Works until nothing is left, or until it has to stop; what is left then
     /// has not happened. Started by whoever got [`Start::Runner`].
     pub async fn run(&self, owner: &Owner, settles: &dyn Settles) {
         loop {
-            let ended = match self.next() {
+            let ended = match self.step() {
                 Step::Event(work) => self.run_event(owner, settles, &work).await,
                 Step::Aside(item) => self.run_aside(owner, item).await,
                 Step::WorkOff => self.work_off(owner).await,
                 Step::End => return,
             };
             if let Err(Stopped) = ended {
-                let mut line = self.line();
-                (line.runner, line.stopped) = (false, true);
+                self.line().stop_runner();
                 return;
             }
         }
@@ -184,8 +84,7 @@ impl Lane {
                 Err(start) => break start,
             };
             let Ok(settlements) = park::queue_all(owner, &self.entity, &batch).await else {
-                let mut line = self.line();
-                (line.spiller, line.stopped) = (false, true);
+                self.line().stop_spiller();
                 return;
             };
             for (work, settlement) in batch.iter().zip(settlements) {
@@ -210,7 +109,7 @@ impl Lane {
             Settlement::Dead | Settlement::Queued => self.line().look_behind(),
             Settlement::Committed | Settlement::Duplicate | Settlement::Ignored => {}
         }
-        self.line().stalled = false;
+        self.line().moved();
         settles.settled(work, settlement);
         Ok(())
     }
@@ -220,11 +119,7 @@ impl Lane {
             self.line().look_behind();
         }
         if self.run_due_timers(owner).await? == Due::Behind {
-            {
-                let mut line = self.line();
-                line.stalled = true;
-                line.aside.push_front(Aside::Visit);
-            }
+            self.line().stall();
             // The lane looks again by itself; the firing would only come again
             // every half minute, and keep those of other keys waiting.
             if let Aside::Firing(firing) = item {
@@ -310,7 +205,7 @@ impl Lane {
         let known = finish::load(owner, &self.entity).await?;
         let record = known.record();
         if record.is_some_and(|record| record.status() == Status::Dead) {
-            self.line().behind = Behind::Person;
+            self.line().wait_for_person();
             return Ok(());
         }
         let Some((head, tail)) = record.and_then(Record::queue) else {
@@ -337,7 +232,7 @@ impl Lane {
                 Some(entry) => self.run_entry(owner, entry).await?,
                 None => return self.await_spill(owner).await,
             }
-            self.line().stalled = false;
+            self.line().moved();
             if self.is_blocked(owner).await? {
                 return Ok(());
             }
@@ -428,101 +323,20 @@ impl Lane {
         }
     }
 
-    fn next(&self) -> Step {
-        let mut line = self.line();
-        let aside = if line.stalled {
-            None
-        } else {
-            line.aside.pop_front()
-        };
-        let step = match aside {
-            Some(item) => Step::Aside(item),
-            None => match (line.waiting.pop_front(), line.behind) {
-                (Some(work), _) => Step::Event(Box::new(work)),
-                (None, Behind::Queue) => Step::WorkOff,
-                (None, Behind::Nothing | Behind::Person) => Step::End,
-            },
-        };
-        line.runner = !matches!(step, Step::End);
-        line.head_since = line.runner.then(Instant::now);
-        step
+    // The guard must not live across what the step leads to.
+    fn step(&self) -> Step {
+        self.line().next()
     }
 
-    /// The next batch, or what to start when there is none.
     fn next_spill(&self) -> Result<Vec<Work>, Start> {
-        let mut line = self.line();
-        if line.spilling.is_empty() {
-            line.spiller = false;
-            line.spilling_from = None;
-            return Err(match line.behind {
-                Behind::Queue => line.start_runner(),
-                Behind::Nothing | Behind::Person => Start::Nothing,
-            });
-        }
-        let count = line.spilling.len().min(SPILL_BATCH_MAX);
-        let batch: Vec<Work> = line.spilling.drain(..count).collect();
-        line.spilling_from = batch.iter().map(Work::sequence).min();
-        Ok(batch)
-    }
-
-    fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().expect("no panic while held")
+        self.line().next_spill()
     }
 }
 
-/// Followers that one write of the record covers.
-const SPILL_BATCH_MAX: usize = 256;
 /// Between tries while the broker does not answer.
 const FAULT_PAUSE_MS: u64 = 500;
 /// How often an entry that is not there yet is looked for.
 const SPILL_LOOK: Duration = Duration::from_millis(500);
-
-impl Line {
-    fn start_runner(&mut self) -> Start {
-        if self.stopped || std::mem::replace(&mut self.runner, true) {
-            Start::Nothing
-        } else {
-            Start::Runner
-        }
-    }
-
-    fn start_spiller(&mut self) -> Start {
-        if self.stopped || std::mem::replace(&mut self.spiller, true) {
-            Start::Nothing
-        } else {
-            Start::Spiller
-        }
-    }
-
-    /// Everything of the queue below it is written.
-    fn spill_floor(&self) -> Option<u64> {
-        let waiting = self.spilling.iter().map(Work::sequence).min();
-        waiting.into_iter().chain(self.spilling_from).min()
-    }
-
-    /// The record may say that something is queued.
-    fn look_behind(&mut self) {
-        self.behind = Behind::Queue;
-    }
-
-    /// The record says that nothing is queued: true when nothing is on its way
-    /// there either.
-    fn settle_behind(&mut self) -> bool {
-        let free = self.spilling.is_empty() && !self.spiller;
-        if free {
-            self.behind = Behind::Nothing;
-        }
-        free
-    }
-}
-
-impl Aside {
-    /// A later firing of the entity, or another look at it, makes the one before
-    /// it needless.
-    fn replaces(&self, other: &Self) -> bool {
-        std::mem::discriminant(self) == std::mem::discriminant(other)
-    }
-}
 
 fn is_listed(record: Option<&Record>, sequence: u64) -> bool {
     record.is_some_and(|record| record.dead.iter().any(|dead| dead.sequence == sequence))

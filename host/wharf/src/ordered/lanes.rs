@@ -12,7 +12,8 @@ use wharf_core::event::Position;
 use wharf_core::outcome::HostFault;
 use wharf_core::progress::{Bounds, Progress};
 
-use super::lane::{Aside, Lane, Settles, Start};
+use super::lane::{Lane, Settles};
+use super::line::{Aside, Start};
 use crate::owner::Owner;
 use crate::work::{Settlement, Work};
 
@@ -103,14 +104,14 @@ impl Lanes {
     /// Hands an event to its lane.
     pub fn push(&mut self, work: Work) {
         let lane = self.lane(&work.key);
-        let start = lane.push(work, self.lane_max);
+        let start = lane.line().push(work, self.lane_max);
         self.start(&lane, start);
     }
 
     /// Hands in what has no place in the log.
     pub fn push_aside(&mut self, key: &str, item: Aside) {
         let lane = self.lane(key);
-        let start = lane.push_aside(item);
+        let start = lane.line().push_aside(item);
         self.start(&lane, start);
     }
 
@@ -130,7 +131,7 @@ impl Lanes {
     /// Spills the followers of heads that have been at work since before `since`.
     pub fn spill_followers(&self, since: Instant) {
         for lane in self.lanes.values() {
-            let start = lane.spill_followers(since);
+            let start = lane.line().spill_followers(since);
             self.start(lane, start);
         }
     }
@@ -141,8 +142,9 @@ impl Lanes {
         let bytes: usize = self.lanes.values().map(|lane| lane.entity.weight()).sum();
         if self.lanes.len() > IDLE_MAX || bytes > IDLE_BYTES_MAX {
             let watermark = self.owner.watermark();
-            self.lanes
-                .retain(|_, lane| !lane.is_idle() || lane.entity.outbox_sequence() > watermark);
+            self.lanes.retain(|_, lane| {
+                !lane.line().is_idle() || lane.entity.outbox_sequence() > watermark
+            });
         }
     }
 

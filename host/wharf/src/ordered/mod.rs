@@ -9,8 +9,10 @@ mod claim;
 pub mod lane;
 pub mod lanes;
 pub mod lease;
+mod line;
 mod reign;
 mod sweep;
+mod tenancy;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

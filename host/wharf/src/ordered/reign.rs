@@ -5,10 +5,8 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
-use wharf_core::checkpoint::{self, Checkpoint};
 use wharf_core::event::Undecodable;
 use wharf_core::outcome::HostFault;
-use wharf_jetstream::ledger::{CommitResult, Stored};
 use wharf_jetstream::pull::{Delivery, End as PullEnd};
 use wharf_jetstream::reader::{self, Reader, Reason, RolledBack};
 use wharf_jetstream::timers::{Fired, Firings};
@@ -16,11 +14,12 @@ use wharf_jetstream::timers::{Fired, Firings};
 use wharf_telemetry::metrics::{ReopenReason, Unsettled, UnsettledState};
 
 use super::claim::Claimed;
-use super::lane::{Aside, Settles};
+use super::lane::Settles;
 use super::lanes::{Book, Lanes};
 use super::lease::Lease;
+use super::line::Aside;
+use super::tenancy::{CHECKPOINT_EVERY, Tenancy};
 use super::{Settings, sweep};
-use crate::clock;
 use crate::drain::Drain;
 use crate::entity::Entity;
 use crate::handler::Handler;
@@ -41,9 +40,7 @@ pub enum End {
     Paused,
 }
 
-/// The checkpoint is written this often, and is also the lease's renewal.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
-/// Or after this many settled events.
+/// The checkpoint is written at the latest after so many settled events.
 const CHECKPOINT_EVENTS: u64 = 1_000;
 /// How far `high` is reserved ahead of the lanes.
 const HIGH_STEP: u64 = 1_000;
@@ -66,8 +63,8 @@ pub async fn reign(
     tracing::info!(
         handler = handler.name(),
         partition,
-        epoch = reign.checkpoint.epoch,
-        watermark = reign.checkpoint.watermark,
+        epoch = reign.tenancy.checkpoint().epoch,
+        watermark = reign.tenancy.checkpoint().watermark,
         "partition taken"
     );
     handler.metrics.partition(partition).owned();
@@ -77,17 +74,14 @@ pub async fn reign(
 
 struct Reign {
     owner: Arc<Owner>,
-    lease: Arc<Lease>,
+    tenancy: Tenancy,
     lanes: Lanes,
     book: Arc<Book>,
     settings: Settings,
-    checkpoint: Checkpoint,
-    revision: u64,
     /// `high` of the epoch before: what lies above was never begun.
     first_seen_above: u64,
     begun: u64,
     asked: Asked,
-    written: Instant,
     looked: Instant,
     /// Set while the ledger has no room for more.
     full: Option<Unsettled>,
@@ -123,20 +117,18 @@ impl Reign {
             read: AtomicU64::new(claimed.before.watermark),
             standing: Standing::new(handler.metrics.clone()),
         });
-        let book = Arc::new(Book::new(owner.clone(), claimed.checkpoint.watermark()));
+        let book = Arc::new(Book::new(owner.clone(), claimed.before.watermark()));
+        let high = claimed.before.high;
         Self {
             lanes: Lanes::new(owner.clone(), book.clone(), settings.lane_max),
             owner,
-            lease,
+            tenancy: Tenancy::new(handler.clone(), partition, lease, claimed),
             book,
             settings: settings.clone(),
-            first_seen_above: claimed.before.high,
-            begun: claimed.before.high,
+            first_seen_above: high,
+            begun: high,
             asked: Asked::default(),
-            checkpoint: claimed.checkpoint,
-            revision: claimed.revision,
-            written: claimed.taken,
-            looked: claimed.taken,
+            looked: Instant::now(),
             full: None,
             drain_leave: drain.leave.clone(),
         }
@@ -201,7 +193,7 @@ impl Reign {
     async fn open_reader(&mut self) -> Result<Reader, End> {
         let handler = self.owner.handler.clone();
         loop {
-            match handler.reader(&self.checkpoint).await {
+            match handler.reader(self.tenancy.checkpoint()).await {
                 Ok(reader) => return Ok(reader),
                 Err(error) => handler.report(&HostFault::broker(error.to_string())),
             }
@@ -254,10 +246,10 @@ impl Reign {
             () = tokio::time::sleep(Duration::from_millis(500)) => {}
             () = self.owner.leave.cancelled() => return Err(self.left()),
         }
-        if self.written.elapsed() < CHECKPOINT_EVERY {
-            return Ok(());
+        if self.tenancy.is_due() {
+            self.write(0).await?;
         }
-        self.write(self.checkpoint.high).await
+        Ok(())
     }
 
     /// Asks for what the bounds leave room for, less what was asked for before.
@@ -309,7 +301,7 @@ impl Reign {
     /// checkpoint says so.
     async fn take_in(&mut self, delivery: Delivery) -> Result<(), End> {
         let at = delivery.position;
-        while at.sequence > self.checkpoint.high {
+        while at.sequence > self.tenancy.checkpoint().high {
             self.write(at.sequence + HIGH_STEP).await?;
         }
         self.begun = self.begun.max(at.sequence);
@@ -367,9 +359,9 @@ impl Reign {
             .book
             .watermark()
             .sequence
-            .saturating_sub(self.checkpoint.watermark);
-        if self.written.elapsed() >= CHECKPOINT_EVERY || settled >= CHECKPOINT_EVENTS {
-            self.write(self.checkpoint.high).await?;
+            .saturating_sub(self.tenancy.checkpoint().watermark);
+        if self.tenancy.is_due() || settled >= CHECKPOINT_EVENTS {
+            self.write(0).await?;
         }
         Ok(())
     }
@@ -389,53 +381,10 @@ impl Reign {
         }
     }
 
+    /// Writes the checkpoint, with `high` raised where it is lower.
     async fn write(&mut self, high: u64) -> Result<(), End> {
-        let next = self
-            .checkpoint
-            .advanced(self.book.watermark(), high, clock::now_ms());
-        self.put(next).await
-    }
-
-    /// Writes the checkpoint. What the broker does not answer is tried again at
-    /// the next beat; meanwhile the lease runs down by itself.
-    async fn put(&mut self, next: Checkpoint) -> Result<(), End> {
-        let sent = Instant::now();
-        let bytes = bytes::Bytes::from(checkpoint::encode(&next));
-        let handler = &self.owner.handler;
-        let result = handler
-            .ledger
-            .write_checkpoint(self.owner.partition, self.revision, bytes);
-        match result.await {
-            CommitResult::Committed { revision } => {
-                self.lease.renew(sent);
-                self.written = sent;
-                self.revision = revision;
-                handler
-                    .metrics
-                    .partition(self.owner.partition)
-                    .set_watermark(next.watermark);
-                self.checkpoint = next;
-                Ok(())
-            }
-            CommitResult::Lost { current } if self.is_own(current.as_ref()) => {
-                // An earlier write of ours that nobody had answered.
-                self.revision = current.map_or(self.revision, |stored| stored.revision);
-                Ok(())
-            }
-            CommitResult::Lost { .. } => {
-                tracing::warn!(
-                    handler = handler.name(),
-                    partition = self.owner.partition,
-                    "another host owns it now"
-                );
-                Err(End::Lost)
-            }
-            other => {
-                handler.report(&HostFault::broker(format!("checkpoint: {other:?}")));
-                tokio::time::sleep(TICK).await;
-                Ok(())
-            }
-        }
+        let high = high.max(self.tenancy.checkpoint().high);
+        Ok(self.tenancy.write(self.book.watermark(), high).await?)
     }
 
     /// Ends the lanes as the reason demands and, when this host still owns the
@@ -447,10 +396,10 @@ impl Reign {
         }
         let end = self.wind_down(end).await;
         if end != End::Lost {
-            let released =
-                self.checkpoint
-                    .released(self.book.watermark(), self.begun, clock::now_ms());
-            self.release(released, drain).await;
+            let watermark = self.book.watermark();
+            self.tenancy
+                .release(watermark, self.begun, &drain.cut)
+                .await;
         }
         self.owner
             .handler
@@ -458,28 +407,6 @@ impl Reign {
             .partition(self.owner.partition)
             .released();
         end
-    }
-
-    /// Whether a checkpoint is this owner's, of this epoch.
-    fn is_own(&self, stored: Option<&Stored>) -> bool {
-        let seen = stored.and_then(|stored| checkpoint::decode(&stored.bytes).ok());
-        seen.is_some_and(|seen| {
-            seen.owner == self.checkpoint.owner && seen.epoch == self.checkpoint.epoch
-        })
-    }
-
-    /// Writes the checkpoint as released, as long as there is time for it: else
-    /// the lease has to run out.
-    async fn release(&mut self, released: Checkpoint, drain: &Drain) {
-        while !self.checkpoint.released {
-            let put = tokio::select! {
-                put = self.put(released.clone()) => put,
-                () = drain.cut.cancelled() => return,
-            };
-            if put == Err(End::Lost) {
-                return;
-            }
-        }
     }
 
     /// Why the owner leaves: the host drains, or a task of it has panicked.
@@ -501,7 +428,7 @@ impl Reign {
             tokio::select! {
                 () = &mut lanes => return end,
                 _ = tick.tick(), if end != End::Lost => {
-                    if self.write(self.checkpoint.high).await == Err(End::Lost) {
+                    if self.write(0).await == Err(End::Lost) {
                         self.owner.cut.cancel();
                         lanes.await;
                         return End::Lost;

@@ -6,7 +6,7 @@ use wharf_demo::HostProcess;
 
 use crate::beside_others;
 use crate::probe::{Probe, until_unsettled};
-use crate::support::{SOON, until};
+use crate::support::SOON;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_key_queues_its_later_events_and_lets_all_others_go_on() {
@@ -45,10 +45,7 @@ async fn assert_parked(probe: &Probe, host: &HostProcess, (head, tail): (u64, u6
     let block = probe.record("bad").await.block.expect("a block");
     assert_eq!(block.status(), Status::Dead);
     assert_eq!((block.head, block.tail), (head, tail));
-    until("the watermark to pass them", SOON, || async {
-        (probe.ledger.checkpoint().await.watermark >= tail).then_some(())
-    })
-    .await;
+    probe.until_settled(tail).await;
 
     let entries = probe.ledger.entries().await;
     let codes: Vec<&str> = entries.iter().map(|entry| entry.code.as_str()).collect();

@@ -6,6 +6,7 @@ use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::stream::Config;
 use async_nats::{Client, HeaderMap, jetstream};
 use wharf_demo::gateway::ChargeStatus;
+use wharf_demo::load::Spec;
 use wharf_demo::run::unsettled;
 use wharf_demo::shop::{Message, SOURCE, STREAM};
 use wharf_demo::stream::Stream;
@@ -25,7 +26,7 @@ async fn an_order_published_again_at_once_after_a_crash_and_after_the_window_is_
     let site = Site::provisioned(Plan::shop().host("lease = \"3s\"")).await;
     let jetstream = jetstream::new(site.client().await);
     let mut host = site.host().await;
-    let spec = orders(1, 1_000.0);
+    let spec = Spec { stock: 50, ..orders(1, 1_000.0) };
     let order = spec.orders().next().expect("one order");
     for stocked in spec.stock() {
         publish(&jetstream, &stocked, Some(&stocked.id)).await;

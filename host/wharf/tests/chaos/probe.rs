@@ -77,6 +77,14 @@ impl Probe {
         until(&what, 2 * SOON, look).await;
     }
 
+    /// Waits until the checkpoint says that everything up to `sequence` is
+    /// settled.
+    pub async fn until_settled(&self, sequence: u64) {
+        let settled = async || self.ledger.checkpoint().await.watermark >= sequence;
+        let look = || async { settled().await.then_some(()) };
+        until(&format!("a watermark of {sequence}"), SOON, look).await;
+    }
+
     /// The lines of a key's state.
     pub async fn state(&self, key: &str) -> Vec<String> {
         let state = self.record(key).await.state.expect("a state");

@@ -54,13 +54,14 @@ async fn interleaving_20_a_timers_commit_is_published_before_its_firing_is_ackno
 
     // The firing commits, and what it tells has nowhere to go.
     let mut host = probe.site.host().await;
-    probe.send("k", "arm", "300 rang").await;
+    let arm = probe.send("k", "arm", "300 rang").await;
     until("the timer's commit", SOON, || async {
         probe.ledger.record("k").await.filter(|record| record.owes_confirmation())
     })
     .await;
     assert_eq!(probe.state("k").await, ["armed rang", "rang"]);
     assert_eq!(firings().await, 1, "the firing is not acknowledged");
+    probe.until_settled(arm).await;
     host.kill().await.expect("SIGKILL is sent");
 
     // Nobody overtakes it, whoever owns the key.

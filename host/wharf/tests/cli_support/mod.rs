@@ -57,7 +57,7 @@ impl Place {
     /// The shop's two handlers, and one stream for them.
     pub fn shop(url: &str) -> Self {
         let place = Self::empty();
-        place.write("wharf.toml", &wharf_toml(url));
+        place.write("wharf.toml", wharf_toml(url));
         place.write("target/bundles/order/handler.toml", ORDER);
         place.write("target/bundles/mail/handler.toml", MAIL);
         place
