@@ -45,6 +45,8 @@ pub struct Position {
 /// Why bytes are not an event. They are parked as they came, once.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Undecodable {
+    #[error("the subject is not UTF-8")]
+    SubjectNotUtf8,
     #[error("header `{name}` is not UTF-8")]
     HeaderNotUtf8 { name: String },
     #[error("header `{name}` appears {count} times with different values")]
@@ -73,6 +75,7 @@ impl Undecodable {
     /// The code that groups dead letters.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::SubjectNotUtf8 => "subject-not-utf8",
             Self::HeaderNotUtf8 { .. } => "header-not-utf8",
             Self::DuplicateHeader { .. } => "duplicate-header",
             Self::MissingAttribute { .. } => "missing-attribute",

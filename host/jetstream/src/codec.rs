@@ -20,7 +20,7 @@ mod fields;
 mod json;
 mod structured;
 
-use crate::pull::Delivery;
+use crate::pull::{Delivery, is_subject_text};
 use fields::Fields;
 use wharf_core::event::{Event, Undecodable};
 
@@ -56,6 +56,10 @@ pub fn decode(delivery: &Delivery, limits: &Limits) -> Result<Event, Undecodable
     let (bytes, max) = (delivery.headers.bytes(), limits.header_bytes);
     if bytes > max {
         return Err(Undecodable::HeadersTooLarge { bytes, max });
+    }
+    // Different bytes are shown alike: taken as text, two keys would be one.
+    if !is_subject_text(&delivery.subject) {
+        return Err(Undecodable::SubjectNotUtf8);
     }
     let fields = Fields::read(&delivery.headers)?;
     let content_type = fields

@@ -60,6 +60,12 @@ impl Pace {
     }
 }
 
+/// False for a subject that is not UTF-8: the client drops the connection that
+/// it comes on, and the API shows it with U+FFFD in it, which nobody writes.
+pub(crate) fn is_subject_text(subject: &str) -> bool {
+    !subject.contains(char::REPLACEMENT_CHARACTER)
+}
+
 /// What the owner can take, not counting what it was handed already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Credit {

@@ -18,7 +18,7 @@ use crate::api::Api;
 use crate::api::message::StoredMessage;
 use crate::connection::Links;
 use crate::pull::session::{Mode, Session, Signal};
-use crate::pull::{Credit, Delivery, End, Headers, Origin};
+use crate::pull::{Credit, Delivery, End, Origin, fetch};
 use futures_util::future::BoxFuture;
 use open::{Failure, Opened, Plan, Stepped};
 use std::collections::VecDeque;
@@ -360,17 +360,16 @@ impl Reader {
 
     /// Hands out a fetched event; how many more are fetched one by one.
     fn take_step(&mut self, message: StoredMessage, origin: &Arc<Origin>, left: u32) -> u32 {
-        let delivery = Delivery::fetched(origin, message, None);
-        let clean = delivery.headers.is_clean();
-        if let (false, Headers::Raw(_)) = (clean, &delivery.headers) {
+        let receivable = fetch::is_receivable(&message);
+        if !receivable {
             tracing::warn!(
                 stream = %self.stream,
-                sequence = delivery.position.sequence,
-                "an event's headers cannot be received; it was fetched from the stream"
+                sequence = message.sequence,
+                "an event's subject or headers cannot be received; it was fetched from the stream"
             );
         }
-        self.accept(delivery);
-        if clean { left - 1 } else { STEPS }
+        self.accept(Delivery::fetched(origin, message, None));
+        if receivable { left - 1 } else { STEPS }
     }
 
     /// Fetching needs no new consumer, so only failures slow it down.

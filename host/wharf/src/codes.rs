@@ -165,6 +165,8 @@ codes! {
         "look again with `wharf entity show`, or wait longer with --wait=5m";
     EventDead = "WH0610", Failure, "a handler gave the event up",
         "see the code and message of the dead letter";
+    IdConflict = "WH0611", Refused, "the id names another event already",
+        "publish it with another --id";
 
     NoEntity = "WH0701", NotFound, "no such entity",
         "check the key; an entity without state is forgotten after `dedup.for`";

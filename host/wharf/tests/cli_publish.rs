@@ -103,7 +103,6 @@ async fn an_event_goes_where_the_manifests_say_with_everything_a_reader_needs() 
         ("ce-tenant", "blue"),
         ("priority", "high"),
         ("content-type", "application/json"),
-        ("Nats-Msg-Id", "web-1"),
     ] {
         assert_eq!(header(name).as_deref(), Some(value), "{name}");
     }
@@ -115,6 +114,31 @@ async fn an_event_goes_where_the_manifests_say_with_everything_a_reader_needs() 
         (&again["data"]["duplicate"], &again["data"]["sequence"]),
         (&true.into(), &1.into())
     );
+}
+
+#[test]
+fn an_id_of_another_source_is_another_event_and_one_with_other_data_is_refused() {
+    let server = Server::start();
+    let place = provisioned(&server);
+    let publish = |more: &[&str]| {
+        let event = [
+            "publish",
+            "order.placed",
+            "--key",
+            "A",
+            "--id",
+            "1",
+            "-o",
+            "json",
+        ];
+        place.wharf(&[&event[..], more].concat())
+    };
+    assert_eq!(publish(&[]).expect(0).json()["data"]["sequence"], 1);
+    let other = publish(&["--source", "web"]).expect(0).json();
+    assert_eq!(other["data"]["sequence"], 2, "ids belong to their source");
+    let conflict = publish(&["--data", "[1]"]).expect(5);
+    assert_eq!(conflict.error_code(), "WH0611");
+    assert_eq!(conflict.json()["error"]["place"], "SHOP 1");
 }
 
 #[test]

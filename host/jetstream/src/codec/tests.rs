@@ -186,6 +186,14 @@ fn headers_that_are_not_text_or_too_large_are_undecodable() {
 }
 
 #[test]
+fn a_subject_that_is_not_text_is_undecodable_however_it_is_shown() {
+    let shown = String::from_utf8_lossy(b"shop.order.\xff.placed").into_owned();
+    let delivery = Delivery { subject: shown, ..delivery(Headers::None, "") };
+    let decoded = decode(&delivery, &Limits::default());
+    assert_eq!(decoded, Err(Undecodable::SubjectNotUtf8));
+}
+
+#[test]
 fn ids_have_1_to_256_bytes() {
     let id = |bytes: usize| {
         let id = "i".repeat(bytes);

@@ -4,7 +4,13 @@
 use crate::api::Api;
 use crate::api::message::{Query, StoredMessage};
 use crate::error::Error;
+use crate::pull::{Headers, is_subject_text};
 use futures_util::future::try_join_all;
+
+/// False when the client would drop the connection on receiving it.
+pub(crate) fn is_receivable(message: &StoredMessage) -> bool {
+    is_subject_text(&message.subject) && Headers::raw(message.header_block.clone()).is_clean()
+}
 
 /// The first message at or behind `from` that one of the filters selects; all
 /// messages when there is no filter.

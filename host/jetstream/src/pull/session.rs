@@ -193,8 +193,8 @@ impl Session {
     }
 
     fn receive(&mut self, message: Message) -> Option<Signal> {
-        // A stored message may carry a status of its own making; only what is
-        // addressed to the inbox itself comes from the server.
+        // Deliveries keep the subject that they were published on; only what is
+        // addressed to the inbox itself is the server's word.
         match message.subject.strip_prefix(self.inbox.as_str()) {
             Some(token) => {
                 let status = Status::of(&message)?;

@@ -8,7 +8,7 @@ use crate::connection::Connection;
 use crate::error::Error;
 use crate::pull::metadata::Metadata;
 use crate::pull::session::{Acknowledged, Source};
-use crate::pull::{AckToken, Delivery, Headers, Origin, fetch, largest_delivery};
+use crate::pull::{AckToken, Delivery, Origin, fetch, largest_delivery};
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -166,7 +166,7 @@ pub(super) async fn find(api: Api, bound: Bound, scan: Scan) -> Result<Found, Er
             break;
         };
         from = message.sequence + 1;
-        if !Headers::raw(message.header_block.clone()).is_clean() {
+        if !fetch::is_receivable(&message) {
             messages.push(message);
         }
     }

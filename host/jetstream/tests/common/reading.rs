@@ -33,17 +33,19 @@ pub async fn reader(links: &Links, stream: &str, filters: &[&str], from: u64) ->
 /// The next delivery, whatever happens before it, and the reasons for breaks.
 pub async fn delivery(reader: &mut Reader) -> (Delivery, Vec<Reason>) {
     let mut reasons = Vec::new();
-    loop {
-        match soon("the next event", reader.next())
-            .await
-            .expect("the same source")
-        {
-            Event::Delivery(delivery) => return (delivery, reasons),
-            Event::Reopened { reason } => reasons.push(reason),
-            Event::Unavailable { .. } => {}
-            Event::SourceLost { from, to } => panic!("lost {from} to {to}"),
+    // One deadline for all of it: breaks without an end are no progress.
+    let delivery = soon("the next delivery", async {
+        loop {
+            match reader.next().await.expect("the same source") {
+                Event::Delivery(delivery) => break delivery,
+                Event::Reopened { reason } => reasons.push(reason),
+                Event::Unavailable { .. } => {}
+                Event::SourceLost { from, to } => panic!("lost {from} to {to}"),
+            }
         }
-    }
+    })
+    .await;
+    (delivery, reasons)
 }
 
 /// Sequences of the next `count` deliveries, and the reasons for breaks.

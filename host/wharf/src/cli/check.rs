@@ -15,7 +15,7 @@ use wharf_core::needs::Needs;
 use wharf_core::place::Place;
 
 use super::failure::Failure;
-use super::table::Table;
+use super::table::{Table, counted};
 use crate::bundle::Shelf;
 use crate::codes::Code;
 use crate::output::{Answer, OutputArgs};
@@ -146,8 +146,8 @@ pub fn require_sound(
 fn answer(report: Report) -> Answer {
     let failure = (report.errors > 0).then(|| {
         let (errors, warnings) = (
-            count(report.errors, "error"),
-            count(report.warnings, "warning"),
+            counted(report.errors, "error"),
+            counted(report.warnings, "warning"),
         );
         Failure::new(Code::Problems, format!("{errors}, {warnings}"))
             .remedy("correct each line that is named above")
@@ -239,9 +239,4 @@ impl fmt::Display for Report {
         }
         Ok(())
     }
-}
-
-fn count(number: usize, what: &str) -> String {
-    let s = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{s}")
 }

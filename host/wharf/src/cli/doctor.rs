@@ -21,6 +21,8 @@ use crate::config::{self, PlaceArgs, Setting};
 use crate::output::{Answer, OutputArgs};
 use finding::{Finding, Report};
 
+pub use permissions::require as require_permissions;
+
 const AFTER_HELP: &str = "\
 Exit code 1: P1 (no loss) does not hold with this broker. With --quiet nothing
 is printed when all is well, so that it serves as a check in scripts.

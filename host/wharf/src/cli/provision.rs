@@ -18,6 +18,7 @@ use wharf_jetstream::connection::{Broker, Connection};
 
 use super::check::require_sound;
 use super::connect::connect;
+use super::doctor::require_permissions;
 use super::failure::Failure;
 use super::host::HandlersArgs;
 use super::table::Table;
@@ -126,6 +127,7 @@ pub async fn run(args: ProvisionArgs) -> Result<Answer, Failure> {
 pub async fn verify(broker: &Broker, place: &Place, bundles: &[Bundle]) -> Result<(), Failure> {
     require_capable(broker.control()).await?;
     let api = Api::new(broker.control().clone());
+    require_permissions(&api, bundles).await?;
     let wanted = wanted::place(&api, place, bundles).await?;
     let plan = assets::plan(&api, &wanted).await?;
     let steps: Vec<Step> = plan.steps.iter().map(Step::from).collect();

@@ -11,7 +11,9 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 use wharf_core::config::units::parse_duration;
+use wharf_core::ids::event_entity;
 use wharf_jetstream::api::Api;
+use wharf_jetstream::api::message::Query;
 use wharf_jetstream::catalog::Catalog;
 use wharf_jetstream::codec::{Encoded, encode};
 use wharf_jetstream::publisher::{Ack, PublishError, Publisher};
@@ -156,11 +158,7 @@ async fn require_covered(api: &Api, subject: &str) -> Result<(), Failure> {
 }
 
 async fn publish(api: &Api, draft: &Draft) -> Result<Ack, Failure> {
-    let bad = |reason: String| Failure::new(Code::BadEvent, reason);
-    let mut encoded = encode(draft.outgoing()).map_err(|error| bad(error.to_string()))?;
-    for (name, value) in &draft.headers {
-        encoded.headers.append(name.as_str(), value.as_str());
-    }
+    let encoded = encoded(draft)?;
     let (bytes, max) = (encoded.bytes() as u64, api.connection().max_payload());
     if bytes > max {
         let message =
@@ -173,10 +171,37 @@ async fn publish(api: &Api, draft: &Draft) -> Result<Ack, Failure> {
         headers,
         payload,
     } = encoded;
-    publisher
-        .publish(subject, Some(headers), payload)
-        .await
-        .map_err(|error| refused(&error, draft))
+    let sent = publisher.publish(subject, Some(headers), payload).await;
+    let ack = sent.map_err(|error| refused(&error, draft))?;
+    if ack.duplicate {
+        require_same(api, draft, &ack).await?;
+    }
+    Ok(ack)
+}
+
+fn encoded(draft: &Draft) -> Result<Encoded, Failure> {
+    let encoded = encode(draft.outgoing());
+    let mut encoded = encoded.map_err(|error| Failure::new(Code::BadEvent, error.to_string()))?;
+    for (name, value) in &draft.headers {
+        encoded.headers.append(name.as_str(), value.as_str());
+    }
+    // Ids of two sources may be equal, and the stream knows one id only.
+    let message_id = event_entity(&draft.source, &draft.id);
+    encoded.headers.insert("Nats-Msg-Id", message_id);
+    Ok(encoded)
+}
+
+/// What the stream took for a repetition has to be one: nothing was stored.
+async fn require_same(api: &Api, draft: &Draft, ack: &Ack) -> Result<(), Failure> {
+    let stored = api.message(&ack.stream, &Query::at(ack.sequence)).await?;
+    if stored.is_none_or(|stored| stored.data == draft.data) {
+        return Ok(());
+    }
+    let message = format!(
+        "the id `{}` names an event with other data; nothing was stored",
+        draft.id
+    );
+    Err(Failure::new(Code::IdConflict, message).place(format!("{} {}", ack.stream, ack.sequence)))
 }
 
 fn refused(error: &PublishError, draft: &Draft) -> Failure {
@@ -243,14 +268,10 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stored = if self.duplicate {
-            "stored before"
-        } else {
-            "stored"
-        };
+        let known = if self.duplicate { ", known before" } else { "" };
         writeln!(f, "id        {}", self.id)?;
         writeln!(f, "subject   {}", self.subject)?;
-        writeln!(f, "{stored:<9} {} {}", self.stream, self.sequence)?;
+        writeln!(f, "stored    {} {}{known}", self.stream, self.sequence)?;
         writeln!(f, "trace     {}", self.trace_id)?;
         match self.handlers.as_deref() {
             None => Ok(()),

@@ -110,8 +110,12 @@ async fn take(
             revision,
             taken,
         }),
+        CommitResult::Lost { .. } => {
+            tracing::debug!(handler = handler.name(), partition, "another host took it first");
+            None
+        }
         other => {
-            tracing::debug!(handler = handler.name(), partition, result = ?other, "the checkpoint was not taken");
+            handler.report(&HostFault::broker(format!("take the checkpoint: {other:?}")));
             None
         }
     }

@@ -228,8 +228,8 @@ timers = "unpaid"              # 6
 [[on]]
 subjects = ["test..{id}"]      # 7
 
-[state]
-ttl = "1 fortnight"            # 8
+[dedup]
+for = "1 fortnight"            # 8
 
 [retry]
 factor = 0.5                   # 9

@@ -16,7 +16,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LIMITS: &str = r#"
 time = "5s"
 cpu_time = "2s"
-memory = "16MiB"
 state_bytes = "4KiB"
 "#;
 
@@ -39,9 +38,10 @@ const CASES: &[Case] = &[
     case("stack-overflow", "", "trap", "wasm trap"),
     case("exit", "", "exit", "exit"),
     case("loop", "", "cpu-time", "cpu_time"),
-    case("sleep", "60000", "wall-time", "`time`"),
+    case("sleep", "60000", "wall-time", "limits.time"),
     case("grow-memory", "", "memory", "memory"),
-    case("log-huge", "20971520", "trap", ""),
+    case("log-huge", "20971520", "trap", "wasm trap"),
+    case("handles", "", "trap", "wasm trap"),
     case("emit-flood", "100000", "bad-output", "emi"),
     case("emit-flood", "65", "bad-output", "emits"),
     case("echo", "", "bad-output", "`seen`"),

@@ -12,8 +12,9 @@ use crate::support::WHARF;
 /// How long a command that must end may take.
 const END_WITHIN: Duration = Duration::from_secs(60);
 
-/// How a run ended.
+/// How a run ended; all of it is shown when a test fails.
 #[derive(Debug)]
+#[allow(dead_code, reason = "read through `Debug`")]
 pub struct Run {
     pub code: Option<i32>,
     pub out: String,

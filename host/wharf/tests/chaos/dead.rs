@@ -39,7 +39,12 @@ async fn a_dead_key_queues_its_later_events_and_lets_all_others_go_on() {
 }
 
 /// The dead event and its followers are counted, shown, readable and settled.
-async fn assert_parked(probe: &Probe, host: &HostProcess, (head, tail): (u64, u64), lines: &[&str]) {
+async fn assert_parked(
+    probe: &Probe,
+    host: &HostProcess,
+    (head, tail): (u64, u64),
+    lines: &[&str],
+) {
     until_unsettled(host, "queued", lines.len() as u64).await;
     until_unsettled(host, "dead", 1).await;
     let block = probe.record("bad").await.block.expect("a block");
@@ -52,12 +57,27 @@ async fn assert_parked(probe: &Probe, host: &HostProcess, (head, tail): (u64, u6
     assert_eq!(codes[0], "told-to");
     assert!(codes[1..].iter().all(|code| *code == "queued"), "{codes:?}");
     let data: Vec<&[u8]> = entries.iter().map(|entry| &*entry.data).collect();
-    let expected: Vec<&[u8]> = ["as told"].iter().chain(lines).map(|line| line.as_bytes()).collect();
+    let expected: Vec<&[u8]> = ["as told"]
+        .iter()
+        .chain(lines)
+        .map(|line| line.as_bytes())
+        .collect();
     assert_eq!(data, expected);
 
     let config = probe.site.options.config.to_str().expect("UTF-8");
     let handlers = probe.site.options.handlers.to_str().expect("UTF-8");
-    let command = ["entity", "show", "probe", "bad", "--config", config, "--handlers", handlers, "-o", "json"];
+    let command = [
+        "entity",
+        "show",
+        "probe",
+        "bad",
+        "--config",
+        config,
+        "--handlers",
+        handlers,
+        "-o",
+        "json",
+    ];
     let shown: Value = serde_json::from_str(&probe.site.wharf(&command).await).expect("JSON");
     assert_eq!(shown["data"]["status"], "dead", "{shown}");
     assert_eq!(shown["data"]["queue"]["tail"], tail, "{shown}");

@@ -7,9 +7,7 @@ use wharf_core::record::Record;
 use wharf_demo::HostProcess;
 
 use crate::probe::{Probe, unsettled, until_unsettled};
-use crate::shop::{
-    ORDERED, assert_balanced, neighbours, orders, place, until_committed,
-};
+use crate::shop::{ORDERED, assert_balanced, neighbours, orders, place, until_committed};
 use crate::support::{Plan, SOON, Site, until};
 use crate::{alone, beside_others};
 
@@ -63,7 +61,10 @@ async fn an_attempt_that_hangs_is_cut_off_at_the_deadline_and_not_counted() {
     let ended = host.term(GRACE).await.expect("SIGTERM is sent");
     let took = told.elapsed();
     assert!(ended.success(), "{ended}");
-    assert!(took >= Duration::from_secs(2), "the drain gave up after {took:?}");
+    assert!(
+        took >= Duration::from_secs(2),
+        "the drain gave up after {took:?}"
+    );
     assert_nothing_happened(&probe).await;
     assert_goes_on(&probe).await;
 }
@@ -78,7 +79,10 @@ async fn a_second_sigterm_jumps_to_the_deadline() {
     until_unsettled(&host, "held", 1).await;
 
     host.signal(Signal::TERM).expect("SIGTERM is sent");
-    until("the drain", SOON, || async { probe.site.host_log().contains("draining").then_some(()) }).await;
+    until("the drain", SOON, || async {
+        probe.site.host_log().contains("draining").then_some(())
+    })
+    .await;
     // What runs goes on.
     assert_eq!(unsettled(&host, "in-flight").await, 1);
     host.require_running().expect("it waits for the attempt");

@@ -26,7 +26,10 @@ async fn an_order_published_again_at_once_after_a_crash_and_after_the_window_is_
     let site = Site::provisioned(Plan::shop().host("lease = \"3s\"")).await;
     let jetstream = jetstream::new(site.client().await);
     let mut host = site.host().await;
-    let spec = Spec { stock: 50, ..orders(1, 1_000.0) };
+    let spec = Spec {
+        stock: 50,
+        ..orders(1, 1_000.0)
+    };
     let order = spec.orders().next().expect("one order");
     for stocked in spec.stock() {
         publish(&jetstream, &stocked, Some(&stocked.id)).await;
@@ -59,11 +62,29 @@ async fn an_order_published_again_at_once_after_a_crash_and_after_the_window_is_
 }
 
 /// Has the broker forget the ids that it knows.
-async fn shorten_window(jetstream: &jetstream::Context) {
-    let mut stream = jetstream.get_stream(STREAM).await.expect("the stream is there");
-    let config = stream.info().await.expect("the broker answers").config.clone();
-    let config = Config { duplicate_window: WINDOW, ..config };
-    jetstream.update_stream(config).await.expect("the stream is edited");
+pub async fn shorten_window(jetstream: &jetstream::Context) {
+    set_window(jetstream, WINDOW).await;
+}
+
+pub async fn set_window(jetstream: &jetstream::Context, window: Duration) {
+    let mut stream = jetstream
+        .get_stream(STREAM)
+        .await
+        .expect("the stream is there");
+    let config = stream
+        .info()
+        .await
+        .expect("the broker answers")
+        .config
+        .clone();
+    let config = Config {
+        duplicate_window: window,
+        ..config
+    };
+    jetstream
+        .update_stream(config)
+        .await
+        .expect("the stream is edited");
 }
 
 /// Everything up to `sequence` is settled; the order handler has seen so many
@@ -77,19 +98,26 @@ async fn assert_one(site: &Site, host: &HostProcess, sequence: u64, duplicates: 
     let client = site.client().await;
     let report = until("a shop at rest", SOON, || at_rest(&client, site, host)).await;
     assert!(report.balanced, "{report}");
-    assert!(report.to_string().contains("1 placed: 1 confirmed"), "{report}");
+    assert!(
+        report.to_string().contains("1 placed: 1 confirmed"),
+        "{report}"
+    );
     let charges = site.gateway.ledger().charges;
     assert_eq!(charges.len(), 1, "{charges:?}");
     assert_eq!(charges[0].made.status, ChargeStatus::Captured);
     let samples = host.metrics().await.expect("the host answers");
     for handler in ["order", "audit"] {
         let of = [("handler", handler), ("outcome", "duplicate")];
-        assert_eq!(samples.count("wharf_events_total", &of), duplicates, "{handler}");
+        assert_eq!(
+            samples.count("wharf_events_total", &of),
+            duplicates,
+            "{handler}"
+        );
     }
 }
 
 /// The books, once nothing moves and the customer has a mail.
-async fn at_rest(client: &Client, site: &Site, host: &HostProcess) -> Option<Report> {
+pub async fn at_rest(client: &Client, site: &Site, host: &HostProcess) -> Option<Report> {
     let events = Stream::new(client.clone(), STREAM);
     let before = events.extent().await.ok()?;
     let report = Report::collect(client, site.gateway.ledger()).await.ok()?;
@@ -98,7 +126,11 @@ async fn at_rest(client: &Client, site: &Site, host: &HostProcess) -> Option<Rep
     (still && held == 0 && site.gateway.counts().1 > 0).then_some(report)
 }
 
-async fn publish(jetstream: &jetstream::Context, message: &Message, msg_id: Option<&str>) -> PublishAck {
+pub async fn publish(
+    jetstream: &jetstream::Context,
+    message: &Message,
+    msg_id: Option<&str>,
+) -> PublishAck {
     let mut headers = HeaderMap::new();
     if let Some(id) = msg_id {
         headers.insert("Nats-Msg-Id", id);
@@ -109,6 +141,9 @@ async fn publish(jetstream: &jetstream::Context, message: &Message, msg_id: Opti
     headers.insert("ce-source", SOURCE);
     headers.insert("content-type", "application/json");
     let (subject, data) = (message.subject.clone(), message.data.clone().into());
-    let sent = jetstream.publish_with_headers(subject, headers, data).await.expect("it is sent");
+    let sent = jetstream
+        .publish_with_headers(subject, headers, data)
+        .await
+        .expect("it is sent");
     sent.await.expect("it is stored")
 }

@@ -15,6 +15,7 @@ mod duplicates;
 mod memory;
 mod outages;
 mod probe;
+mod republish;
 mod shop;
 mod spill;
 mod timers;

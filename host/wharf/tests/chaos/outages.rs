@@ -44,10 +44,18 @@ async fn a_broker_killed_three_times_mid_run_costs_neither_an_event_nor_a_restar
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_gateway_that_is_down_for_twenty_seconds_and_loses_every_fifth_answer_dead_letters_nothing() {
+async fn a_gateway_that_is_down_for_twenty_seconds_and_loses_every_fifth_answer_dead_letters_nothing()
+ {
     let _machine = alone().await;
-    let modes = Modes { cut_after_rate: 0.2, ..neighbours() };
-    let site = Site::provisioned(Plan { seed: SEED, ..Plan::shop().modes(modes) }).await;
+    let modes = Modes {
+        cut_after_rate: 0.2,
+        ..neighbours()
+    };
+    let site = Site::provisioned(Plan {
+        seed: SEED,
+        ..Plan::shop().modes(modes)
+    })
+    .await;
     let host = site.host().await;
     let client = site.client().await;
     let spec = orders(800, 40.0);
@@ -57,7 +65,10 @@ async fn a_gateway_that_is_down_for_twenty_seconds_and_loses_every_fifth_answer_
         let down = Instant::now();
         tokio::time::sleep(GATEWAY_DOWN).await;
         let waiting = waiting_charges(&site).await;
-        println!("{waiting} charges wait for the gateway after {:?}", down.elapsed());
+        println!(
+            "{waiting} charges wait for the gateway after {:?}",
+            down.elapsed()
+        );
         assert!(waiting > 0, "no charge met the outage");
         site.gateway.up().await;
     };
@@ -77,7 +88,8 @@ fn lost_answers(site: &Site) -> usize {
     let modes = site.gateway.modes();
     let charges = site.gateway.ledger().charges;
     let keys = charges.iter().filter_map(|charge| charge.key.as_deref());
-    keys.filter(|key| modes.fate(SEED, &format!("charge/{key}"), 0) == Fate::Cut).count()
+    keys.filter(|key| modes.fate(SEED, &format!("charge/{key}"), 0) == Fate::Cut)
+        .count()
 }
 
 /// No outage is a handler's own failure.
@@ -85,14 +97,20 @@ fn assert_nothing_was_counted(samples: &Samples) {
     const UNCOUNTED: [&str; 4] = ["done", "unavailable", "host-fault", "cancelled"];
     for result in samples.values(ATTEMPTS, "result") {
         let attempts = samples.count(ATTEMPTS, &[("result", &result)]);
-        assert!(attempts == 0 || UNCOUNTED.contains(&&*result), "{attempts} attempts came to `{result}`");
+        assert!(
+            attempts == 0 || UNCOUNTED.contains(&&*result),
+            "{attempts} attempts came to `{result}`"
+        );
     }
 }
 
 /// What waits for the gateway has not been counted as tried.
 async fn waiting_charges(site: &Site) -> usize {
     let records = site.ledger("payment").await.records().await;
-    let blocks: Vec<Block> = records.into_iter().filter_map(|record| record.block).collect();
+    let blocks: Vec<Block> = records
+        .into_iter()
+        .filter_map(|record| record.block)
+        .collect();
     for block in &blocks {
         assert_eq!(block.status(), Status::WaitingNeed, "{block:?}");
         assert_eq!((block.transient, block.guest_faults), (0, 0), "{block:?}");
@@ -103,7 +121,9 @@ async fn waiting_charges(site: &Site) -> usize {
 
 async fn until_not_ready(site: &Site) {
     let ask = || async {
-        let answer = client::get(site.options.listen, "/ready", SOON).await.ok()?;
+        let answer = client::get(site.options.listen, "/ready", SOON)
+            .await
+            .ok()?;
         (answer.status == StatusCode::SERVICE_UNAVAILABLE).then_some(())
     };
     until("the host to notice that the broker is gone", SOON, ask).await;

@@ -4,14 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use wharf_core::record::Record;
+use wharf_demo::HostProcess;
 use wharf_demo::gateway::Modes;
 use wharf_demo::load::Publisher;
 use wharf_demo::shop::Message;
 use wharf_demo::stream::Stream;
-use wharf_demo::HostProcess;
 
 use crate::support::ledger::Ledger;
 use crate::support::{Plan, SOON, Site, target, until};
@@ -60,14 +59,25 @@ impl Probe {
             data: data.into().into_bytes(),
             traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned(),
         };
-        self.publisher.publish(&message).await.expect("stored").sequence
+        self.publisher
+            .publish(&message)
+            .await
+            .expect("stored")
+            .sequence
     }
 
     /// What the probe has told the outside of a key, in stream order.
     pub async fn told(&self, key: &str) -> Vec<String> {
         let subject = format!("noted.{key}");
-        let stored = self.noted.read_matching(&subject).await.expect("the broker answers");
-        stored.into_iter().map(|message| text(message.data)).collect()
+        let stored = self
+            .noted
+            .read_matching(&subject)
+            .await
+            .expect("the broker answers");
+        stored
+            .into_iter()
+            .map(|message| text(message.data))
+            .collect()
     }
 
     /// Waits until the probe has told exactly this of a key.
@@ -97,8 +107,14 @@ impl Probe {
 
     /// Lets calls hang, or cuts those that do.
     pub fn hang(&self, hang: bool) {
-        let modes = Modes { hang, ..Modes::default() };
-        self.site.gateway.set(modes).expect("modes that can be meant");
+        let modes = Modes {
+            hang,
+            ..Modes::default()
+        };
+        self.site
+            .gateway
+            .set(modes)
+            .expect("modes that can be meant");
     }
 
     /// A key's head has called, hangs, and is counted as in flight.
@@ -137,7 +153,15 @@ fn build() -> PathBuf {
     let made = target().join("fixtures");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
-        .args(["build", "--release", "--locked", "--target", "wasm32-wasip2", "--package", "probe"])
+        .args([
+            "build",
+            "--release",
+            "--locked",
+            "--target",
+            "wasm32-wasip2",
+            "--package",
+            "probe",
+        ])
         .arg("--manifest-path")
         .arg(sources.join("Cargo.toml"))
         .arg("--target-dir")
@@ -148,13 +172,23 @@ fn build() -> PathBuf {
         .env_remove("RUSTFLAGS")
         .output()
         .expect("cargo runs");
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    assert!(
+        built.status.success(),
+        "{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("probe-bundles");
     let bundle = folder.join("probe");
     std::fs::create_dir_all(&bundle).expect("a folder");
     let copies = [
-        (made.join("wasm32-wasip2/release/probe.wasm"), bundle.join("handler.wasm")),
-        (sources.join("probe/handler.toml"), bundle.join("handler.toml")),
+        (
+            made.join("wasm32-wasip2/release/probe.wasm"),
+            bundle.join("handler.wasm"),
+        ),
+        (
+            sources.join("probe/handler.toml"),
+            bundle.join("handler.toml"),
+        ),
     ];
     for (from, to) in copies {
         std::fs::copy(from, to).expect("the bundle is copied");

@@ -9,7 +9,7 @@ use wharf_demo::metrics::Samples;
 use wharf_demo::run::{Rest, Tally, Watcher};
 use wharf_demo::{HostProcess, Report};
 
-use crate::support::{Site, SOON, until};
+use crate::support::{SOON, Site, until};
 
 /// The handlers that own a partition each.
 pub const ORDERED: [&str; 5] = ["audit", "inventory", "ledger-count", "order", "payment"];
@@ -69,7 +69,11 @@ pub async fn assert_nothing_is_dead(site: &Site, samples: &Samples) {
     for handler in ORDERED.iter().chain(&["notification"]) {
         let ledger = site.ledger(handler).await;
         assert_eq!(ledger.entries().await, [], "{handler} has parked events");
-        let blocked = ledger.records().await.into_iter().find(|record| record.block.is_some());
+        let blocked = ledger
+            .records()
+            .await
+            .into_iter()
+            .find(|record| record.block.is_some());
         assert_eq!(blocked, None, "{handler} has a blocked entity");
     }
 }

@@ -18,7 +18,9 @@ async fn interleaving_32_one_slow_key_spills_and_stops_no_other() {
     probe.hang_on(&host, "slow").await;
     follow(&probe).await;
     for nth in 0..200 {
-        probe.send(&format!("quick-{}", nth % 40), "note", nth.to_string()).await;
+        probe
+            .send(&format!("quick-{}", nth % 40), "note", nth.to_string())
+            .await;
     }
     for key in 0..40 {
         let lines: Vec<String> = (0..5).map(|round| (key + 40 * round).to_string()).collect();
@@ -89,7 +91,9 @@ async fn assert_worked_off(probe: &Probe) {
     })
     .await;
     let followers = (0..FOLLOWERS).map(|nth| nth.to_string());
-    let expected: Vec<String> = std::iter::once("head".to_owned()).chain(followers).collect();
+    let expected: Vec<String> = std::iter::once("head".to_owned())
+        .chain(followers)
+        .collect();
     assert_eq!(told, expected);
     assert_eq!(probe.state("slow").await, expected);
     until("an empty queue", SOON, || async {

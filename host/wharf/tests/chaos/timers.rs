@@ -23,7 +23,10 @@ async fn a_timer_survives_a_crash_over_its_time_and_fires_once_in_the_entitys_or
     probe.until_told("k", &["a"]).await;
     host.kill().await.expect("SIGKILL is sent");
     let due_ms = probe.record("k").await.timers[0].due_ms;
-    until("the timer's time", SOON, || async { (now_ms() > due_ms).then_some(()) }).await;
+    until("the timer's time", SOON, || async {
+        (now_ms() > due_ms).then_some(())
+    })
+    .await;
 
     let mut host = probe.site.host().await;
     probe.until_told("k", &["a", "rang"]).await;
@@ -48,7 +51,13 @@ async fn interleaving_20_a_timers_commit_is_published_before_its_firing_is_ackno
     let probe = Probe::set("lease = \"3s\"").await;
     let client = probe.site.client().await;
     let firings = Stream::new(client.clone(), "WHARF-T-probe-1");
-    let firings = || async { firings.read_matching(FIRINGS).await.expect("an answer").len() };
+    let firings = || async {
+        firings
+            .read_matching(FIRINGS)
+            .await
+            .expect("an answer")
+            .len()
+    };
     let jetstream = jetstream::new(client);
     fill(&jetstream).await;
 
@@ -56,7 +65,11 @@ async fn interleaving_20_a_timers_commit_is_published_before_its_firing_is_ackno
     let mut host = probe.site.host().await;
     let arm = probe.send("k", "arm", "300 rang").await;
     until("the timer's commit", SOON, || async {
-        probe.ledger.record("k").await.filter(|record| record.owes_confirmation())
+        probe
+            .ledger
+            .record("k")
+            .await
+            .filter(|record| record.owes_confirmation())
     })
     .await;
     assert_eq!(probe.state("k").await, ["armed rang", "rang"]);
@@ -71,8 +84,15 @@ async fn interleaving_20_a_timers_commit_is_published_before_its_firing_is_ackno
     assert_eq!(probe.state("k").await, ["armed rang", "rang"]);
     assert_eq!(probe.told("k").await, [""; 0]);
 
-    let stream = jetstream.get_stream("NOTED").await.expect("the stream is there");
-    stream.purge().filter("noted.filler").await.expect("there is room again");
+    let stream = jetstream
+        .get_stream("NOTED")
+        .await
+        .expect("the stream is there");
+    stream
+        .purge()
+        .filter("noted.filler")
+        .await
+        .expect("there is room again");
     probe.until_told("k", &["rang", "after"]).await;
     assert_eq!(probe.state("k").await, ["armed rang", "rang", "after"]);
     // The broker waits 30 s for the dead host's acknowledgement.
@@ -89,7 +109,10 @@ async fn fill(jetstream: &jetstream::Context) {
     for bytes in [64 << 10, 1 << 10, 1] {
         loop {
             let filler = vec![b'.'; bytes].into();
-            let sent = jetstream.publish("noted.filler", filler).await.expect("it is sent");
+            let sent = jetstream
+                .publish("noted.filler", filler)
+                .await
+                .expect("it is sent");
             match sent.await {
                 Ok(_) => {}
                 Err(refused) => {
@@ -102,6 +125,8 @@ async fn fill(jetstream: &jetstream::Context) {
 }
 
 fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a clock after 1970");
     u64::try_from(since.as_millis()).expect("milliseconds fit")
 }

@@ -26,7 +26,11 @@ impl Ledger {
     /// The record of a key; None when there is none.
     pub async fn record(&self, key: &str) -> Option<Record> {
         let subject = self.lineage.record(&entity_token(key));
-        let stored = self.stream.read_matching(&subject).await.expect("the broker answers");
+        let stored = self
+            .stream
+            .read_matching(&subject)
+            .await
+            .expect("the broker answers");
         let decode = |bytes: &[u8]| record::decode(bytes).expect("a record");
         stored.last().map(|message| decode(&message.data))
     }
@@ -34,7 +38,11 @@ impl Ledger {
     /// All records.
     pub async fn records(&self) -> Vec<Record> {
         let pattern = self.lineage.records();
-        let stored = self.stream.read_matching(&pattern).await.expect("the broker answers");
+        let stored = self
+            .stream
+            .read_matching(&pattern)
+            .await
+            .expect("the broker answers");
         let decode = |bytes: &[u8]| record::decode(bytes).expect("a record");
         stored.iter().map(|message| decode(&message.data)).collect()
     }
@@ -42,7 +50,11 @@ impl Ledger {
     /// The checkpoint of the one partition.
     pub async fn checkpoint(&self) -> Checkpoint {
         let subject = self.lineage.checkpoint(0);
-        let stored = self.stream.read_matching(&subject).await.expect("the broker answers");
+        let stored = self
+            .stream
+            .read_matching(&subject)
+            .await
+            .expect("the broker answers");
         let last = stored.last().expect("a checkpoint");
         checkpoint::decode(&last.data).expect("a checkpoint")
     }
@@ -60,18 +72,34 @@ impl Ledger {
     /// The messages that hold the parked event of a sequence, in order.
     pub async fn parts(&self, sequence: u64) -> Vec<Stored> {
         let pattern = format!("wl.{}.p.*.{sequence}.*", self.lineage);
-        let mut parts = self.stream.read_matching(&pattern).await.expect("the broker answers");
-        parts.sort_by_key(|part| part.subject.rsplit('.').next().and_then(|part| part.parse::<u32>().ok()));
+        let mut parts = self
+            .stream
+            .read_matching(&pattern)
+            .await
+            .expect("the broker answers");
+        parts.sort_by_key(|part| {
+            part.subject
+                .rsplit('.')
+                .next()
+                .and_then(|part| part.parse::<u32>().ok())
+        });
         parts
     }
 
     /// Every parked event, dead or queued, in the order of sequences.
     pub async fn entries(&self) -> Vec<Entry> {
         let pattern = format!("wl.{}.p.>", self.lineage);
-        let stored = self.stream.read_matching(&pattern).await.expect("the broker answers");
+        let stored = self
+            .stream
+            .read_matching(&pattern)
+            .await
+            .expect("the broker answers");
         let mut parts = BTreeMap::<(String, u32), Vec<u8>>::new();
         for message in stored {
-            let (entry, part) = message.subject.rsplit_once('.').expect("the subject of a part");
+            let (entry, part) = message
+                .subject
+                .rsplit_once('.')
+                .expect("the subject of a part");
             let part = part.parse().expect("the number of a part");
             parts.insert((entry.to_owned(), part), message.data);
         }
@@ -79,8 +107,10 @@ impl Ledger {
         for ((entry, _), data) in parts {
             whole.entry(entry).or_default().extend(data);
         }
-        let mut entries: Vec<Entry> =
-            whole.values().map(|bytes| entry::decode(bytes).expect("an entry")).collect();
+        let mut entries: Vec<Entry> = whole
+            .values()
+            .map(|bytes| entry::decode(bytes).expect("an entry"))
+            .collect();
         entries.sort_by_key(|entry| entry.sequence);
         entries
     }

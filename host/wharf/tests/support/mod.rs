@@ -93,12 +93,15 @@ impl Plan {
 impl Site {
     /// Starts broker and gateways and writes the files; nothing is provisioned.
     pub async fn set(plan: Plan) -> Self {
-        let folder = TempDir::with_prefix_in("site-", env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        let folder =
+            TempDir::with_prefix_in("site-", env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let options = NatsOptions {
             config: plan.broker.clone(),
             ..NatsOptions::in_folder(folder.path())
         };
-        let nats = NatsServer::start(options).await.expect("nats-server starts");
+        let nats = NatsServer::start(options)
+            .await
+            .expect("nats-server starts");
         let gateway = Gateway::start(loopback(0), plan.seed, plan.modes.clone())
             .await
             .expect("the gateways start");
@@ -154,7 +157,9 @@ impl Site {
     /// Starts a host and waits until it is ready.
     pub async fn host(&self) -> HostProcess {
         let mut host = self.start_host();
-        host.wait_ready(READY_WITHIN).await.expect("the host gets ready");
+        host.wait_ready(READY_WITHIN)
+            .await
+            .expect("the host gets ready");
         host
     }
 
@@ -225,7 +230,10 @@ pub fn bundles() -> PathBuf {
 /// Cargo's target directory.
 pub fn target() -> PathBuf {
     let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    temporary.parent().expect("below the target directory").to_owned()
+    temporary
+        .parent()
+        .expect("below the target directory")
+        .to_owned()
 }
 
 /// Looks until there is something to see; `what` says what was waited for.

@@ -16,17 +16,22 @@ use crate::codes::Code;
 /// Looks at every stream that events or records of the handlers lie in.
 pub fn look(catalog: &Catalog, place: &Place, bundles: &[Bundle]) -> Vec<Finding> {
     let (events, own) = names(catalog, place, bundles);
-    let mut findings = Vec::new();
-    for info in events.iter().filter_map(|name| catalog.get(name)) {
-        findings.extend(stream(info, &weaknesses(&info.config)));
-    }
-    for info in own.iter().filter_map(|name| catalog.get(name)) {
-        let found: Vec<Weakness> = weaknesses(&info.config)
-            .into_iter()
-            .filter(|weakness| !is_by_design(*weakness))
-            .collect();
-        findings.extend(stream(info, &found));
-    }
+    let streams = |names: BTreeSet<String>| names.into_iter().filter_map(|name| catalog.get(&name));
+    let events = streams(events).map(|info| (info, weaknesses(&info.config)));
+    let own = streams(own).map(|info| {
+        let found = weaknesses(&info.config).into_iter();
+        (
+            info,
+            found.filter(|weakness| !is_by_design(*weakness)).collect(),
+        )
+    });
+    let looked: Vec<(&StreamInfo, Vec<Weakness>)> = events.chain(own).collect();
+    let mut findings: Vec<Finding> = looked
+        .iter()
+        .filter(|(_, found)| found.is_empty())
+        .map(|(info, _)| sound(info))
+        .collect();
+    findings.extend(unsound(&looked));
     if findings.is_empty() {
         findings.push(advice(
             "durability",
@@ -77,23 +82,34 @@ fn is_by_design(weakness: Weakness) -> bool {
     }
 }
 
-fn stream(info: &StreamInfo, found: &[Weakness]) -> Vec<Finding> {
+fn sound(info: &StreamInfo) -> Finding {
     let name = &info.config.name;
-    if found.is_empty() {
-        let window = format_duration(Duration::from_nanos(info.config.duplicate_window));
-        let replicas = info.config.num_replicas;
-        return vec![good(
-            "durability",
-            format!("stream {name}: {replicas} replicas, knows message ids for {window}"),
-        )];
+    let window = format_duration(Duration::from_nanos(info.config.duplicate_window));
+    let replicas = info.config.num_replicas;
+    let fact = format!("stream {name}: {replicas} replicas, knows message ids for {window}");
+    good("durability", fact)
+}
+
+/// One finding for each weakness, with all the streams that have it.
+fn unsound(looked: &[(&StreamInfo, Vec<Weakness>)]) -> Vec<Finding> {
+    let mut by_weakness: Vec<(Weakness, Vec<&str>)> = Vec::new();
+    for (info, found) in looked {
+        for weakness in found {
+            let name = info.config.name.as_str();
+            match by_weakness.iter_mut().find(|(known, _)| known == weakness) {
+                Some((_, names)) => names.push(name),
+                None => by_weakness.push((*weakness, vec![name])),
+            }
+        }
     }
-    let finding = |weakness: &Weakness| {
-        bad(
-            "durability",
-            Code::NotDurable,
-            format!("stream {name}: {}", weakness.reason()),
-            weakness.remedy(),
-        )
+    let finding = |(weakness, names): (Weakness, Vec<&str>)| {
+        let noun = if names.len() == 1 {
+            "stream"
+        } else {
+            "streams"
+        };
+        let fact = format!("{noun} {}: {}", names.join(", "), weakness.reason());
+        bad("durability", Code::NotDurable, fact, weakness.remedy())
     };
-    found.iter().map(finding).collect()
+    by_weakness.into_iter().map(finding).collect()
 }

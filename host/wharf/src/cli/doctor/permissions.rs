@@ -25,39 +25,78 @@ const REFUSED: &[u8] = b"[";
 #[derive(Debug, Default)]
 struct Subjects {
     asked: BTreeSet<String>,
-    published: BTreeSet<String>,
+    /// The host's own: ledgers and timers.
+    kept: BTreeSet<String>,
+    /// Others may listen there.
+    emitted: BTreeSet<String>,
 }
 
 /// What is forbidden, with the subject to be granted; empty when nothing is.
 pub async fn look(api: &Api, bundles: &[Bundle]) -> Result<Vec<Finding>, Failure> {
-    let mut subjects = Subjects::default();
-    subjects.asked.insert("$JS.API.STREAM.LIST".to_owned());
-    for bundle in bundles {
-        subjects.add(&bundle.manifest)?;
-    }
-    let mut findings = Vec::new();
+    let subjects = Subjects::of(bundles)?;
+    let published: Vec<&String> = subjects.kept.iter().chain(&subjects.emitted).collect();
+    let denied = [asking(api, &subjects).await?, publishing(api, &published).await?].concat();
+    Ok(denied.iter().map(|subject| finding(subject)).collect())
+}
+
+/// For a host, which would find it out in the middle of its work. Nothing is
+/// sent where others may listen.
+///
+/// # Errors
+/// Everything that this user may not do to its own streams and ledgers.
+pub async fn require(api: &Api, bundles: &[Bundle]) -> Result<(), Failure> {
+    let subjects = Subjects::of(bundles)?;
+    let kept: Vec<&String> = subjects.kept.iter().collect();
+    let denied = [asking(api, &subjects).await?, publishing(api, &kept).await?].concat();
+    let Some(first) = denied.first() else {
+        return Ok(());
+    };
+    let message = format!("this user may not publish to {}", denied.join(", "));
+    Err(Failure::new(Code::Denied, message)
+        .place(first.clone())
+        .remedy(remedy(first)))
+}
+
+/// The requests that are forbidden.
+async fn asking(api: &Api, subjects: &Subjects) -> Result<Vec<String>, Failure> {
+    let mut found = Vec::new();
     for subject in &subjects.asked {
         match api
             .connection()
             .request(subject, Bytes::from_static(REFUSED))
             .await
         {
-            Err(Error::Denied { .. }) => findings.push(denied(subject)),
+            Err(Error::Denied { .. }) => found.push(subject.clone()),
             Err(error @ (Error::Closed | Error::TimedOut { .. })) => return Err(error.into()),
             // Whatever JetStream says of it, it was let through.
             Ok(_) | Err(_) => {}
         }
     }
+    Ok(found)
+}
+
+/// The messages that are forbidden.
+async fn publishing(api: &Api, subjects: &[&String]) -> Result<Vec<String>, Failure> {
+    let mut found = Vec::new();
     let publisher = Publisher::new(api.connection().clone(), 1).await?;
-    for subject in &subjects.published {
+    for subject in subjects {
         if publish(&publisher, subject).await? {
-            findings.push(denied(subject));
+            found.push((*subject).clone());
         }
     }
-    Ok(findings)
+    Ok(found)
 }
 
 impl Subjects {
+    fn of(bundles: &[Bundle]) -> Result<Self, Failure> {
+        let mut subjects = Self::default();
+        subjects.asked.insert("$JS.API.STREAM.LIST".to_owned());
+        for bundle in bundles {
+            subjects.add(&bundle.manifest)?;
+        }
+        Ok(subjects)
+    }
+
     /// What the host does for one handler.
     fn add(&mut self, manifest: &Manifest) -> Result<(), Failure> {
         let lineage = bundle::lineage(&manifest.name)?;
@@ -76,16 +115,16 @@ impl Subjects {
         if manifest.ordering == Ordering::None {
             ask(format!("CONSUMER.INFO.{source}.{lineage}"));
         }
-        self.published
+        self.kept
             .extend([lineage.record(NOBODY), lineage.parked_part(NOBODY, "0", 0)]);
         if !manifest.timers.is_empty() {
-            self.published.insert(lineage.schedule(0, NOBODY));
+            self.kept.insert(lineage.schedule(0, NOBODY));
         }
         let emitted = manifest
             .emits
             .values()
             .filter_map(|template| template.subject_for(NOBODY).ok());
-        self.published.extend(emitted);
+        self.emitted.extend(emitted);
         Ok(())
     }
 }
@@ -123,13 +162,11 @@ async fn publish(publisher: &Publisher, subject: &str) -> Result<bool, Failure> 
     }
 }
 
-fn denied(subject: &str) -> Finding {
-    bad(
-        "permissions",
-        Code::Denied,
-        format!("this user may not publish to {subject}"),
-        format!(
-            "grant it: permissions {{ publish: {{ allow: [\"{subject}\"] }} }}, or a pattern that holds it"
-        ),
-    )
+fn finding(subject: &str) -> Finding {
+    let fact = format!("this user may not publish to {subject}");
+    bad("permissions", Code::Denied, fact, remedy(subject))
+}
+
+fn remedy(subject: &str) -> String {
+    format!("grant it: permissions {{ publish: {{ allow: [\"{subject}\"] }} }}, or a pattern that holds it")
 }

@@ -53,11 +53,11 @@ pub async fn look(
 
 /// What the account may have.
 pub fn limits(account: &Account) -> Vec<Finding> {
-    let used = format_size(account.storage_bytes);
+    let used = rough(account.storage_bytes);
     let mut findings = vec![match account.storage_bytes_max {
         None => good("limits", format!("{used} stored, no limit of the account")),
         Some(max) => {
-            let fact = format!("{used} of {} stored", format_size(max));
+            let fact = format!("{used} of {} stored", rough(max));
             let full = u128::from(account.storage_bytes) * 100
                 >= u128::from(max) * u128::from(NEARLY_FULL_PERCENT);
             match full {
@@ -115,4 +115,31 @@ pub async fn clock(api: &Api, catalog: &Catalog) -> Result<Option<Finding>, Fail
             "synchronise both (chrony, ntpd): timers fire that much early or late",
         ),
     }))
+}
+
+/// A size in the largest unit of which there are at least ten.
+fn rough(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match UNITS.into_iter().find(|(_, unit)| bytes >= 10 * unit) {
+        Some((name, unit)) => format!("{} {name}", bytes / unit),
+        None => format!("{bytes} B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_told_in_a_unit_of_which_there_are_ten() {
+        let cases = [
+            (0, "0 B"),
+            (10_239, "10239 B"),
+            (27_546, "26 KiB"),
+            (50 << 30, "50 GiB"),
+        ];
+        for (bytes, said) in cases {
+            assert_eq!(rough(bytes), said);
+        }
+    }
 }

@@ -11,6 +11,7 @@ use wharf_jetstream::names::Lineage;
 use wharf_jetstream::parking::EntryPosition;
 
 use super::read::Stored;
+use crate::cli::table::counted;
 use state::State;
 pub use words::status;
 use words::{ago, ahead, hex, time};
@@ -224,7 +225,7 @@ impl fmt::Display for View {
                 format!("sequences {} to {}", queue.head, queue.tail),
             )?;
         }
-        line("parked", format!("{} events", self.entries))?;
+        line("parked", counted(self.entries, "event"))?;
         for dead in &self.dead {
             line("dead", format!("{} ({})", dead.event, dead.code))?;
         }
@@ -249,9 +250,12 @@ impl fmt::Display for View {
         };
         line(
             "outbox",
-            format!("{} emissions of the last commit{owed}", self.outbox),
+            format!(
+                "{} of the last commit{owed}",
+                counted(self.outbox, "emission")
+            ),
         )?;
-        line("remembers", format!("{} event ids", self.remembered))?;
+        line("remembers", counted(self.remembered, "event id"))?;
         line(
             "committed",
             self.digest.clone().unwrap_or_else(|| "never".to_owned()),
