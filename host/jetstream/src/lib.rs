@@ -18,5 +18,3 @@ pub mod pull;
 pub mod reader;
 pub mod shared;
 pub mod timers;
-
-

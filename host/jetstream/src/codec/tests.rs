@@ -188,7 +188,10 @@ fn headers_that_are_not_text_or_too_large_are_undecodable() {
 #[test]
 fn a_subject_that_is_not_text_is_undecodable_however_it_is_shown() {
     let shown = String::from_utf8_lossy(b"shop.order.\xff.placed").into_owned();
-    let delivery = Delivery { subject: shown, ..delivery(Headers::None, "") };
+    let delivery = Delivery {
+        subject: shown,
+        ..delivery(Headers::None, "")
+    };
     let decoded = decode(&delivery, &Limits::default());
     assert_eq!(decoded, Err(Undecodable::SubjectNotUtf8));
 }
@@ -208,7 +211,12 @@ fn ids_have_1_to_256_bytes() {
 fn a_flow_that_would_not_fit_an_emissions_headers_is_not_gone_on_with() {
     let flow = |bytes: usize| {
         let text = "x".repeat(bytes);
-        let names = ["ce-correlationid", "ce-causationid", "traceparent", "tracestate"];
+        let names = [
+            "ce-correlationid",
+            "ce-causationid",
+            "traceparent",
+            "tracestate",
+        ];
         let event = binary_with(&names.map(|name| (name, text.as_str()))).expect("valid");
         let ids = [event.correlation_id, event.causation_id].map(|id| id.is_some());
         let trace = [event.traceparent, event.tracestate].map(|trace| trace.is_some());

@@ -111,11 +111,17 @@ async fn take(
             taken,
         }),
         CommitResult::Lost { .. } => {
-            tracing::debug!(handler = handler.name(), partition, "another host took it first");
+            tracing::debug!(
+                handler = handler.name(),
+                partition,
+                "another host took it first"
+            );
             None
         }
         other => {
-            handler.report(&HostFault::broker(format!("take the checkpoint: {other:?}")));
+            handler.report(&HostFault::broker(format!(
+                "take the checkpoint: {other:?}"
+            )));
             None
         }
     }

@@ -20,7 +20,11 @@ impl Bundle {
     /// A handler `name`; `manifest` is the rest of its handler.toml.
     pub fn new(name: &str, manifest: &str, wasm: &[u8]) -> Self {
         let manifest = format!("name = \"{name}\"\n{manifest}");
-        Self { name: name.to_owned(), manifest, wasm: wasm.to_vec() }
+        Self {
+            name: name.to_owned(),
+            manifest,
+            wasm: wasm.to_vec(),
+        }
     }
 
     /// A handler of this repository, as it is shipped.
@@ -28,7 +32,11 @@ impl Bundle {
         let folder = support::bundles().join(name);
         let manifest = std::fs::read_to_string(folder.join("handler.toml")).expect("its manifest");
         let wasm = std::fs::read(folder.join("handler.wasm")).expect("its component");
-        Self { name: name.to_owned(), manifest, wasm }
+        Self {
+            name: name.to_owned(),
+            manifest,
+            wasm,
+        }
     }
 }
 
@@ -38,7 +46,8 @@ pub fn folder(bundles: &[Bundle]) -> TempDir {
     for bundle in bundles {
         let place = folder.path().join(&bundle.name);
         std::fs::create_dir(&place).expect("one folder a handler");
-        std::fs::write(place.join("handler.toml"), &bundle.manifest).expect("the manifest is written");
+        std::fs::write(place.join("handler.toml"), &bundle.manifest)
+            .expect("the manifest is written");
         std::fs::write(place.join("handler.wasm"), &bundle.wasm).expect("the component is written");
     }
     folder
@@ -46,7 +55,9 @@ pub fn folder(bundles: &[Bundle]) -> TempDir {
 
 /// The five handlers of the shop.
 pub fn shop() -> Vec<Bundle> {
-    ["audit", "inventory", "notification", "order", "payment"].map(Bundle::shipped).into()
+    ["audit", "inventory", "notification", "order", "payment"]
+        .map(Bundle::shipped)
+        .into()
 }
 
 /// The guest that does everything wrong, by the event's type.
@@ -63,7 +74,9 @@ pub fn appender() -> &'static [u8] {
 
 /// A file of this repository.
 fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(path)
 }
 
 /// Builds the engine's guests if need be, and reads one.
@@ -71,7 +84,14 @@ fn fixture(name: &str) -> Vec<u8> {
     let target = support::target().join("fixtures");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
-        .args(["build", "--release", "--locked", "--target", "wasm32-wasip2", "--manifest-path"])
+        .args([
+            "build",
+            "--release",
+            "--locked",
+            "--target",
+            "wasm32-wasip2",
+            "--manifest-path",
+        ])
         .arg(repository("host/engine/fixtures/Cargo.toml"))
         .arg("--target-dir")
         .arg(&target)
@@ -81,6 +101,10 @@ fn fixture(name: &str) -> Vec<u8> {
         .env_remove("RUSTFLAGS")
         .output()
         .expect("cargo runs");
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    assert!(
+        built.status.success(),
+        "{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
     std::fs::read(target.join(format!("wasm32-wasip2/release/{name}.wasm"))).expect("it was built")
 }

@@ -13,7 +13,11 @@ pub struct Raw {
 impl Raw {
     /// Bytes without any header.
     pub fn bare(subject: &str, payload: impl Into<Vec<u8>>) -> Self {
-        Self { subject: subject.into(), headers: Vec::new(), payload: payload.into() }
+        Self {
+            subject: subject.into(),
+            headers: Vec::new(),
+            payload: payload.into(),
+        }
     }
 
     /// CloudEvents in binary mode with all that must be there.
@@ -39,7 +43,10 @@ impl Raw {
 
     #[must_use]
     pub fn payload(self, payload: impl Into<Vec<u8>>) -> Self {
-        Self { payload: payload.into(), ..self }
+        Self {
+            payload: payload.into(),
+            ..self
+        }
     }
 
     #[must_use]
@@ -52,7 +59,9 @@ impl Raw {
     #[must_use]
     pub fn padded_to(self, bytes: usize) -> Self {
         let line = "x-pad: \r\n".len();
-        let missing = bytes.checked_sub(self.block().len() + line).expect("not larger already");
+        let missing = bytes
+            .checked_sub(self.block().len() + line)
+            .expect("not larger already");
         self.with("x-pad", "p".repeat(missing))
     }
 
@@ -72,16 +81,32 @@ impl Raw {
 
 /// An order of one piece that the shop confirms; `id` is the event's.
 pub fn placed(order: &str, id: &str) -> Raw {
-    let line = Line { sku: SKU.into(), qty: 1, unit_price: 250 };
-    let placed = Placed { customer: "c@example.com".into(), currency: CURRENCY.into(), lines: vec![line] };
-    let message = Message::placed(&Order { id: order.into(), placed });
+    let line = Line {
+        sku: SKU.into(),
+        qty: 1,
+        unit_price: 250,
+    };
+    let placed = Placed {
+        customer: "c@example.com".into(),
+        currency: CURRENCY.into(),
+        lines: vec![line],
+    };
+    let message = Message::placed(&Order {
+        id: order.into(),
+        placed,
+    });
     Raw::event(&message.subject, id, &message.event_type, message.data)
 }
 
 /// Stock for all orders of a test.
 pub fn stocked() -> Raw {
     let message = Message::stocked(SKU, "all", 1_000);
-    Raw::event(&message.subject, &message.id, &message.event_type, message.data)
+    Raw::event(
+        &message.subject,
+        &message.id,
+        &message.event_type,
+        message.data,
+    )
 }
 
 const SKU: &str = "SKU-001";

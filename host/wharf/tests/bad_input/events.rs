@@ -37,31 +37,127 @@ use Fate::{Dead, Handled, Ignored, Stray};
 const HEADERS_MAX: usize = (64 << 10) - 1;
 
 const CASES: &[Case] = &[
-    both("structured mode, bytes that are no JSON", |s| Raw::structured(&subject(s), b"\xff\xfe{".to_vec()), "structured"),
-    both("structured mode, empty payload", |s| Raw::structured(&subject(s), ""), "structured"),
-    both("structured mode, another format", |s| structured_as(s, "application/cloudevents+xml"), "structured"),
-    both("no specversion", |s| good(s).without("ce-specversion"), "missing-attribute"),
+    both(
+        "structured mode, bytes that are no JSON",
+        |s| Raw::structured(&subject(s), b"\xff\xfe{".to_vec()),
+        "structured",
+    ),
+    both(
+        "structured mode, empty payload",
+        |s| Raw::structured(&subject(s), ""),
+        "structured",
+    ),
+    both(
+        "structured mode, another format",
+        |s| structured_as(s, "application/cloudevents+xml"),
+        "structured",
+    ),
+    both(
+        "no specversion",
+        |s| good(s).without("ce-specversion"),
+        "missing-attribute",
+    ),
     both("no id", |s| good(s).without("ce-id"), "missing-attribute"),
-    both("no source", |s| good(s).without("ce-source"), "missing-attribute"),
-    both("no type", |s| good(s).without("ce-type"), "missing-attribute"),
-    both("another specversion", |s| good(s).without("ce-specversion").with("ce-specversion", "0.3"), "spec-version"),
-    both("an id of 257 bytes", |s| good(s).without("ce-id").with("ce-id", "i".repeat(257)), "id-length"),
-    both("two ids", |s| good(s).with("CE-ID", "another"), "duplicate-header"),
-    both("two content types", |s| good(s).with("content-type", "a/b").with("Content-Type", "a/c"), "duplicate-header"),
-    both("an attribute that decodes to no text", |s| good(s).with("ce-note", "%FF"), "header-not-utf8"),
-    both("a timer from outside", |s| typed(s, "wharf.timer.unpaid"), "reserved-type"),
-    Case { name: "headers of 64 KiB less one", raw: |s| good(s).padded_to(HEADERS_MAX), order: Handled, audit: Handled },
-    Case { name: "an unknown type", raw: |s| typed(s, "order.pondered"), order: Ignored, audit: Handled },
-    Case { name: "bytes without headers", raw: |s| Raw::bare(&subject(s), "hello"), order: Ignored, audit: Handled },
-    Case { name: "no bytes and no headers", raw: |s| Raw::bare(&subject(s), ""), order: Ignored, audit: Handled },
-    Case { name: "an empty payload", raw: |s| good(s).payload(b""), order: Dead("bad-data"), audit: Handled },
-    Case { name: "invalid UTF-8", raw: |s| good(s).payload(b"{\"customer\":\"\xff\"}"), order: Dead("bad-data"), audit: Handled },
-    Case { name: "JSON of another shape", raw: |s| good(s).payload(b"[1,2]"), order: Dead("bad-data"), audit: Handled },
+    both(
+        "no source",
+        |s| good(s).without("ce-source"),
+        "missing-attribute",
+    ),
+    both(
+        "no type",
+        |s| good(s).without("ce-type"),
+        "missing-attribute",
+    ),
+    both(
+        "another specversion",
+        |s| {
+            good(s)
+                .without("ce-specversion")
+                .with("ce-specversion", "0.3")
+        },
+        "spec-version",
+    ),
+    both(
+        "an id of 257 bytes",
+        |s| good(s).without("ce-id").with("ce-id", "i".repeat(257)),
+        "id-length",
+    ),
+    both(
+        "two ids",
+        |s| good(s).with("CE-ID", "another"),
+        "duplicate-header",
+    ),
+    both(
+        "two content types",
+        |s| {
+            good(s)
+                .with("content-type", "a/b")
+                .with("Content-Type", "a/c")
+        },
+        "duplicate-header",
+    ),
+    both(
+        "an attribute that decodes to no text",
+        |s| good(s).with("ce-note", "%FF"),
+        "header-not-utf8",
+    ),
+    both(
+        "a timer from outside",
+        |s| typed(s, "wharf.timer.unpaid"),
+        "reserved-type",
+    ),
+    Case {
+        name: "headers of 64 KiB less one",
+        raw: |s| good(s).padded_to(HEADERS_MAX),
+        order: Handled,
+        audit: Handled,
+    },
+    Case {
+        name: "an unknown type",
+        raw: |s| typed(s, "order.pondered"),
+        order: Ignored,
+        audit: Handled,
+    },
+    Case {
+        name: "bytes without headers",
+        raw: |s| Raw::bare(&subject(s), "hello"),
+        order: Ignored,
+        audit: Handled,
+    },
+    Case {
+        name: "no bytes and no headers",
+        raw: |s| Raw::bare(&subject(s), ""),
+        order: Ignored,
+        audit: Handled,
+    },
+    Case {
+        name: "an empty payload",
+        raw: |s| good(s).payload(b""),
+        order: Dead("bad-data"),
+        audit: Handled,
+    },
+    Case {
+        name: "invalid UTF-8",
+        raw: |s| good(s).payload(b"{\"customer\":\"\xff\"}"),
+        order: Dead("bad-data"),
+        audit: Handled,
+    },
+    Case {
+        name: "JSON of another shape",
+        raw: |s| good(s).payload(b"[1,2]"),
+        order: Dead("bad-data"),
+        audit: Handled,
+    },
 ];
 
 /// Undecodable for every handler alike.
 const fn both(name: &'static str, raw: fn(&str) -> Raw, code: &'static str) -> Case {
-    Case { name, raw, order: Stray(code), audit: Stray(code) }
+    Case {
+        name,
+        raw,
+        order: Stray(code),
+        audit: Stray(code),
+    }
 }
 
 fn subject(order: &str) -> String {
@@ -77,7 +173,9 @@ fn typed(order: &str, event_type: &str) -> Raw {
 }
 
 fn structured_as(order: &str, content_type: &str) -> Raw {
-    Raw::structured(&subject(order), "{}").without("content-type").with("content-type", content_type)
+    Raw::structured(&subject(order), "{}")
+        .without("content-type")
+        .with("content-type", content_type)
 }
 
 /// A bad event on its way, with the good ones behind it.
@@ -93,14 +191,26 @@ fn send(wire: &mut Wire, (number, case): (usize, &'static Case)) -> Sent {
     let raw = (case.raw)(&order);
     let sequence = wire.publish(&raw);
     wire.publish(&placed(&order, &format!("{order}.placed")));
-    wire.publish(&placed(&format!("{order}-OTHER"), &format!("{order}-OTHER.placed")));
-    Sent { case, order, raw, sequence }
+    wire.publish(&placed(
+        &format!("{order}-OTHER"),
+        &format!("{order}-OTHER.placed"),
+    ));
+    Sent {
+        case,
+        order,
+        raw,
+        sequence,
+    }
 }
 
 /// The shop, a host on it, and stock for every order.
 async fn shop() -> (tempfile::TempDir, Site, HostProcess, Wire) {
     let folder = bundles::folder(&bundles::shop());
-    let site = Site::provisioned(Plan::of(folder.path().to_owned(), crate::support::SHOP_STREAMS)).await;
+    let site = Site::provisioned(Plan::of(
+        folder.path().to_owned(),
+        crate::support::SHOP_STREAMS,
+    ))
+    .await;
     let host = site.host().await;
     let mut wire = Wire::connect(site.nats.port());
     wire.publish(&stocked());
@@ -111,8 +221,16 @@ async fn check(name: &str, fate: Fate, ledger: &Ledger, sent: &Sent) {
     let entry = match fate {
         Stray(code) | Dead(code) => {
             let entry = watch::parked(ledger, sent.sequence).await;
-            assert_eq!(entry.code, code, "{}: {name}: {}", sent.case.name, entry.message);
-            assert!(!entry.message.is_empty(), "{}: {name} says nothing", sent.case.name);
+            assert_eq!(
+                entry.code, code,
+                "{}: {name}: {}",
+                sent.case.name, entry.message
+            );
+            assert!(
+                !entry.message.is_empty(),
+                "{}: {name} says nothing",
+                sent.case.name
+            );
             watch::assert_kept_whole(&entry, &sent.raw);
             entry
         }
@@ -121,7 +239,11 @@ async fn check(name: &str, fate: Fate, ledger: &Ledger, sent: &Sent) {
             return assert_eq!(entry, None, "{}: {name}", sent.case.name);
         }
     };
-    let key = if matches!(fate, Stray(_)) { String::new() } else { sent.order.clone() };
+    let key = if matches!(fate, Stray(_)) {
+        String::new()
+    } else {
+        sent.order.clone()
+    };
     assert_eq!(entry.key, key, "{}: {name}", sent.case.name);
 }
 
@@ -131,8 +253,15 @@ async fn every_bad_event_has_a_named_end_and_stops_nothing_behind_it() {
     let (_folder, site, mut host, mut wire) = shop().await;
     // What is larger the broker keeps away from everybody.
     const HEADER_TOO_LARGE: u64 = 10097;
-    assert_eq!(wire.refused(&good("ORD-X").padded_to(HEADERS_MAX + 1)), HEADER_TOO_LARGE);
-    let all: Vec<Sent> = CASES.iter().enumerate().map(|case| send(&mut wire, case)).collect();
+    assert_eq!(
+        wire.refused(&good("ORD-X").padded_to(HEADERS_MAX + 1)),
+        HEADER_TOO_LARGE
+    );
+    let all: Vec<Sent> = CASES
+        .iter()
+        .enumerate()
+        .map(|case| send(&mut wire, case))
+        .collect();
     let (order, audit) = (site.ledger("order").await, site.ledger("audit").await);
     let last = all.last().expect("there are cases").sequence;
     watch::settled(&order, last).await;
@@ -143,7 +272,10 @@ async fn every_bad_event_has_a_named_end_and_stops_nothing_behind_it() {
         watch::confirmed(&site, &format!("{}-OTHER", sent.order)).await;
         match sent.case.order {
             // An event of the key itself: those behind it wait for a person.
-            Dead(_) => assert_eq!(watch::parked(&order, sent.sequence + 1).await.code, "queued"),
+            Dead(_) => assert_eq!(
+                watch::parked(&order, sent.sequence + 1).await.code,
+                "queued"
+            ),
             Stray(_) | Ignored | Handled => watch::confirmed(&site, &sent.order).await,
         }
     }
@@ -155,9 +287,19 @@ async fn every_bad_event_has_a_named_end_and_stops_nothing_behind_it() {
 
 /// Each bad event was counted under its outcome, once, and none was tried more
 /// often than it may be.
-async fn assert_counted(host: &HostProcess, handler: &str, all: &[Sent], fate: impl Fn(&Case) -> Fate) {
+async fn assert_counted(
+    host: &HostProcess,
+    handler: &str,
+    all: &[Sent],
+    fate: impl Fn(&Case) -> Fate,
+) {
     let samples = watch::metrics(host).await;
-    let count = |outcome| samples.count("wharf_events_total", &[("handler", handler), ("outcome", outcome)]);
+    let count = |outcome| {
+        samples.count(
+            "wharf_events_total",
+            &[("handler", handler), ("outcome", outcome)],
+        )
+    };
     let mut wanted = BTreeMap::from([("dead", 0), ("ignored", 0), ("queued", 0)]);
     for sent in all {
         match fate(sent.case) {
@@ -174,8 +316,16 @@ async fn assert_counted(host: &HostProcess, handler: &str, all: &[Sent], fate: i
         assert_eq!(count(outcome), number, "{handler}: {outcome}");
     }
     // A reject is one attempt, and undecodable bytes are none.
-    let rejected = all.iter().filter(|sent| matches!(fate(sent.case), Dead(_))).count() as u64;
-    let attempts = |result| samples.count("wharf_attempts_total", &[("handler", handler), ("result", result)]);
+    let rejected = all
+        .iter()
+        .filter(|sent| matches!(fate(sent.case), Dead(_)))
+        .count() as u64;
+    let attempts = |result| {
+        samples.count(
+            "wharf_attempts_total",
+            &[("handler", handler), ("result", result)],
+        )
+    };
     assert_eq!(attempts("reject"), rejected, "{handler}");
     assert_eq!(attempts("retry") + attempts("trap"), 0, "{handler}");
 }

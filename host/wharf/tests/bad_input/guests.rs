@@ -28,8 +28,18 @@ struct Case {
     says: &'static str,
 }
 
-const fn case(event_type: &'static str, data: &'static str, code: &'static str, says: &'static str) -> Case {
-    Case { event_type, data, code, says }
+const fn case(
+    event_type: &'static str,
+    data: &'static str,
+    code: &'static str,
+    says: &'static str,
+) -> Case {
+    Case {
+        event_type,
+        data,
+        code,
+        says,
+    }
 }
 
 const CASES: &[Case] = &[
@@ -56,29 +66,71 @@ async fn each_fault_of_a_guest_ends_dead_with_its_code_and_its_traces() {
     let mut stage = Stage::set(&[keep(), rogue(LIMITS)]).await;
     let ledger = stage.site.ledger("rogue").await;
     let mut sequences = Vec::new();
-    for (number, Case { event_type, data, .. }) in CASES.iter().enumerate() {
+    for (
+        number,
+        Case {
+            event_type, data, ..
+        },
+    ) in CASES.iter().enumerate()
+    {
         let key = format!("{number}-{event_type}");
-        sequences.push(stage.wire.publish(&for_rogue(&key, &format!("{key}-bad"), event_type, *data)));
-        stage.wire.publish(&for_rogue(&key, &format!("{key}-good"), "count", ""));
+        sequences.push(stage.wire.publish(&for_rogue(
+            &key,
+            &format!("{key}-bad"),
+            event_type,
+            *data,
+        )));
+        stage
+            .wire
+            .publish(&for_rogue(&key, &format!("{key}-good"), "count", ""));
     }
     let last = stage.wire.publish(&for_rogue("last", "last", "count", ""));
     let what = "every fault to be settled";
-    until(what, PATIENCE, async || (ledger.checkpoint().await.watermark >= last).then_some(())).await;
+    until(what, PATIENCE, async || {
+        (ledger.checkpoint().await.watermark >= last).then_some(())
+    })
+    .await;
     for (case, sequence) in CASES.iter().zip(sequences) {
         let name = format!("{} {}", case.event_type, case.data);
         let entry = watch::parked(&ledger, sequence).await;
         assert_eq!(entry.code, case.code, "{name}: {}", entry.message);
-        assert!(entry.message.contains(case.says), "{name}: {}", entry.message);
-        assert_eq!((u64::from(entry.guest_faults), entry.transient), (FAULTS, 0), "{name}");
+        assert!(
+            entry.message.contains(case.says),
+            "{name}: {}",
+            entry.message
+        );
+        assert_eq!(
+            (u64::from(entry.guest_faults), entry.transient),
+            (FAULTS, 0),
+            "{name}"
+        );
         // Of the version that the good event behind it ran on, too.
-        let record = ledger.record(&entry.key).await.expect("the good event was committed");
-        assert_eq!((entry.digest.len(), &entry.digest), (32, &record.digest), "{name}");
-        assert!(entry.first_failure_ms > 0 && entry.parked_ms >= entry.first_failure_ms, "{name}");
+        let record = ledger
+            .record(&entry.key)
+            .await
+            .expect("the good event was committed");
+        assert_eq!(
+            (entry.digest.len(), &entry.digest),
+            (32, &record.digest),
+            "{name}"
+        );
+        assert!(
+            entry.first_failure_ms > 0 && entry.parked_ms >= entry.first_failure_ms,
+            "{name}"
+        );
         if case.code == "trap" {
-            assert!(entry.backtrace.contains("adversary"), "{name}: {}", entry.backtrace);
+            assert!(
+                entry.backtrace.contains("adversary"),
+                "{name}: {}",
+                entry.backtrace
+            );
         }
         if case.event_type == "panic" {
-            assert!(entry.stderr_tail.contains(case.data), "{name}: {}", entry.stderr_tail);
+            assert!(
+                entry.stderr_tail.contains(case.data),
+                "{name}: {}",
+                entry.stderr_tail
+            );
         }
         // In a fresh instance, whatever became of the one before.
         assert_eq!(watch::text(&ledger, &entry.key).await, "1", "{name}");
@@ -96,10 +148,16 @@ async fn assert_attempts(stage: &Stage) {
     let mut codes: Vec<&str> = CASES.iter().map(|case| case.code).collect();
     codes.sort_unstable();
     for code in codes.chunk_by(|a, b| a == b) {
-        let attempts = samples.count("wharf_attempts_total", &[("handler", "rogue"), ("result", code[0])]);
+        let attempts = samples.count(
+            "wharf_attempts_total",
+            &[("handler", "rogue"), ("result", code[0])],
+        );
         assert_eq!(attempts, FAULTS * code.len() as u64, "{}", code[0]);
     }
-    let dead = samples.count("wharf_unsettled", &[("handler", "rogue"), ("state", "dead")]);
+    let dead = samples.count(
+        "wharf_unsettled",
+        &[("handler", "rogue"), ("state", "dead")],
+    );
     assert_eq!(dead, CASES.len() as u64);
 }
 
@@ -110,14 +168,24 @@ async fn a_hundred_megabytes_of_logs_are_cut_counted_and_harm_nobody() {
     let mut stage = Stage::set(&[keep(), rogue("cpu_time = \"20s\"\ntime = \"60s\"\n")]).await;
     let ledger = stage.site.ledger("rogue").await;
     for event_type in ["log-flood", "stdout-flood"] {
-        let sequence = stage.wire.publish(&for_rogue(event_type, event_type, event_type, FLOOD.to_string()));
-        until(event_type, PATIENCE, async || (ledger.checkpoint().await.watermark >= sequence).then_some(())).await;
+        let sequence = stage.wire.publish(&for_rogue(
+            event_type,
+            event_type,
+            event_type,
+            FLOOD.to_string(),
+        ));
+        until(event_type, PATIENCE, async || {
+            (ledger.checkpoint().await.watermark >= sequence).then_some(())
+        })
+        .await;
         assert_eq!(watch::text(&ledger, event_type).await, "survived");
     }
     let samples = watch::metrics(&stage.host).await;
     let cut = samples.count("wharf_guest_log_bytes_cut_total", &[("handler", "rogue")]);
     assert!(cut > 2 * FLOOD - (1 << 20), "{cut} bytes were cut");
-    let written = std::fs::metadata(&stage.site.options.log).expect("the host logs").len();
+    let written = std::fs::metadata(&stage.site.options.log)
+        .expect("the host logs")
+        .len();
     assert!(written < 2 << 20, "the host's log has {written} bytes");
     let memory = stage.host.memory().expect("the host is alive");
     assert!(memory.resident_max_bytes < RESIDENT_BYTES_MAX, "{memory:?}");
@@ -135,27 +203,58 @@ async fn guests_that_sleep_and_spin_delay_their_own_keys_only() {
     let calm = good_events(&mut stage, "calm").await;
     for nth in 0..SLEEPERS + SPINNERS {
         let event_type = if nth < SLEEPERS { "sleep" } else { "loop" };
-        stage.wire.publish(&for_rogue(&format!("bad-{nth}"), &format!("bad-{nth}"), event_type, ""));
+        stage.wire.publish(&for_rogue(
+            &format!("bad-{nth}"),
+            &format!("bad-{nth}"),
+            event_type,
+            "",
+        ));
     }
-    until("all bad guests to be at work", PATIENCE, async || (in_flight(&stage).await >= SLEEPERS + SPINNERS).then_some(())).await;
+    until("all bad guests to be at work", PATIENCE, async || {
+        (in_flight(&stage).await >= SLEEPERS + SPINNERS).then_some(())
+    })
+    .await;
     let busy = good_events(&mut stage, "busy").await;
-    println!("slowest of {GOOD} good events of both handlers: {calm:?} alone, {busy:?} beside {SLEEPERS} sleepers and {SPINNERS} spinners");
-    assert!(in_flight(&stage).await >= SLEEPERS + SPINNERS, "the bad guests ended before the good ones");
+    println!(
+        "slowest of {GOOD} good events of both handlers: {calm:?} alone, {busy:?} beside {SLEEPERS} sleepers and {SPINNERS} spinners"
+    );
+    assert!(
+        in_flight(&stage).await >= SLEEPERS + SPINNERS,
+        "the bad guests ended before the good ones"
+    );
     let samples = watch::metrics(&stage.host).await;
-    assert_eq!(samples.count("wharf_attempts_total", &[("handler", "rogue"), ("result", "cpu-time")]), 0);
-    assert_eq!(samples.count("wharf_attempts_total", &[("handler", "rogue"), ("result", "wall-time")]), 0);
+    assert_eq!(
+        samples.count(
+            "wharf_attempts_total",
+            &[("handler", "rogue"), ("result", "cpu-time")]
+        ),
+        0
+    );
+    assert_eq!(
+        samples.count(
+            "wharf_attempts_total",
+            &[("handler", "rogue"), ("result", "wall-time")]
+        ),
+        0
+    );
 }
 
 async fn in_flight(stage: &Stage) -> usize {
     let samples = watch::metrics(&stage.host).await;
-    let number = samples.count("wharf_unsettled", &[("handler", "rogue"), ("state", "in-flight")]);
+    let number = samples.count(
+        "wharf_unsettled",
+        &[("handler", "rogue"), ("state", "in-flight")],
+    );
     usize::try_from(number).expect("a small number")
 }
 
 /// Events of other keys of the same handler, and of another handler; how long
 /// the slowest took until its effect was stored.
 async fn good_events(stage: &mut Stage, name: &str) -> Duration {
-    let (rogue, keep) = (stage.site.ledger("rogue").await, stage.site.ledger("keep").await);
+    let (rogue, keep) = (
+        stage.site.ledger("rogue").await,
+        stage.site.ledger("keep").await,
+    );
     let mut slowest = Duration::ZERO;
     for nth in 0..GOOD {
         let key = format!("{name}-{nth}");
@@ -163,7 +262,10 @@ async fn good_events(stage: &mut Stage, name: &str) -> Duration {
         stage.wire.publish(&for_rogue(&key, &key, "count", ""));
         stage.wire.publish(&kept(&key, &key, "1"));
         until("both good events", PATIENCE, async || {
-            let both = (watch::text(&rogue, &key).await, watch::text(&keep, &key).await);
+            let both = (
+                watch::text(&rogue, &key).await,
+                watch::text(&keep, &key).await,
+            );
             (both == ("1".into(), "1".into())).then_some(())
         })
         .await;

@@ -21,15 +21,33 @@ async fn a_known_id_with_other_bytes_is_parked_and_the_first_stays_what_the_id_m
 
     for sequence in [conflict, refused_again] {
         let entry = watch::parked(&ledger, sequence).await;
-        assert_eq!((entry.code.as_str(), entry.key.as_str()), ("id-conflict", "k"));
+        assert_eq!(
+            (entry.code.as_str(), entry.key.as_str()),
+            ("id-conflict", "k")
+        );
         assert!(entry.message.contains("`1`"), "{}", entry.message);
         watch::assert_kept_whole(&entry, &other);
     }
-    assert_eq!(ledger.entry(again).await, None, "the handled event became a dead letter");
+    assert_eq!(
+        ledger.entry(again).await,
+        None,
+        "the handled event became a dead letter"
+    );
     assert_eq!(watch::text(&ledger, "k").await, "abc");
     watch::some_beats(&ledger).await;
     let samples = watch::metrics(&stage.host).await;
-    let count = |outcome| samples.count("wharf_events_total", &[("handler", "keep"), ("outcome", outcome)]);
-    assert_eq!((count("committed"), count("dead"), count("duplicate")), (3, 2, 1));
-    assert_eq!(samples.count("wharf_attempts_total", &[("handler", "keep")]), 3);
+    let count = |outcome| {
+        samples.count(
+            "wharf_events_total",
+            &[("handler", "keep"), ("outcome", outcome)],
+        )
+    };
+    assert_eq!(
+        (count("committed"), count("dead"), count("duplicate")),
+        (3, 2, 1)
+    );
+    assert_eq!(
+        samples.count("wharf_attempts_total", &[("handler", "keep")]),
+        3
+    );
 }

@@ -34,14 +34,19 @@ async fn a_key_may_be_any_text_of_256_bytes_and_is_never_taken_for_another() {
     let keys: Vec<&str> = ODD.into_iter().chain([longest.as_str()]).collect();
     for round in ["a", "b"] {
         for key in &keys {
-            stage.wire.publish(&headed(key, &format!("{key:.100}{round}"), round));
+            stage
+                .wire
+                .publish(&headed(key, &format!("{key:.100}{round}"), round));
         }
     }
     let bad = [
         (headed(&"k".repeat(257), "257", "x"), "key-length"),
         (headed(&"k".repeat(5_000), "5000", "x"), "key-length"),
         (headed("", "empty", "x"), "key-length"),
-        (headed("one", "two-keys", "x").with("X-Key", "other"), "no-key"),
+        (
+            headed("one", "two-keys", "x").with("X-Key", "other"),
+            "no-key",
+        ),
         (headed("one", "no-key", "x").without("x-key"), "no-key"),
     ];
     let ledger = stage.site.ledger("keep-by-header").await;
@@ -63,9 +68,25 @@ async fn a_key_may_be_any_text_of_256_bytes_and_is_never_taken_for_another() {
 
 async fn assert_shown(stage: &Stage, key: &str) {
     let config = stage.site.options.config.to_str().expect("a path");
-    let shown = stage.site.wharf(&["entity", "show", "keep-by-header", key, "--config", config, "-o", "json"]).await;
+    let shown = stage
+        .site
+        .wharf(&[
+            "entity",
+            "show",
+            "keep-by-header",
+            key,
+            "--config",
+            config,
+            "-o",
+            "json",
+        ])
+        .await;
     let shown: Value = serde_json::from_str(&shown).expect("JSON");
-    assert_eq!((&shown["data"]["key"], &shown["data"]["status"]), (&key.into(), &"live".into()), "{shown}");
+    assert_eq!(
+        (&shown["data"]["key"], &shown["data"]["status"]),
+        (&key.into(), &"live".into()),
+        "{shown}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,10 +103,22 @@ async fn interleaving_04_one_id_on_two_keys_is_two_events_with_two_emissions() {
         (found.len() == keys.len()).then_some(found)
     })
     .await;
-    let mut subjects: Vec<&str> = emitted.iter().map(|message| message.subject.as_str()).collect();
+    let mut subjects: Vec<&str> = emitted
+        .iter()
+        .map(|message| message.subject.as_str())
+        .collect();
     subjects.sort_unstable();
-    assert_eq!(subjects, ["test.out.A.flood", "test.out.b%2E%2A%20%3E.flood"]);
+    assert_eq!(
+        subjects,
+        ["test.out.A.flood", "test.out.b%2E%2A%20%3E.flood"]
+    );
     let ledger = stage.site.ledger("rogue").await;
     watch::some_beats(&ledger).await;
-    assert_eq!(out.read_matching("test.out.*.flood").await.expect("the broker answers").len(), 2);
+    assert_eq!(
+        out.read_matching("test.out.*.flood")
+            .await
+            .expect("the broker answers")
+            .len(),
+        2
+    );
 }

@@ -34,12 +34,32 @@ fn cases() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
     vec![
         ("an empty file", Vec::new(), "WH0402", ""),
         ("text", b"#!/bin/sh\nexit 1\n".to_vec(), "WH0402", ""),
-        ("a file cut in half", good[..good.len() / 2].to_vec(), "WH0402", ""),
+        (
+            "a file cut in half",
+            good[..good.len() / 2].to_vec(),
+            "WH0402",
+            "",
+        ),
         ("a damaged file", flipped, "WH0402", ""),
         ("a core module", wat("(module)"), "WH0403", "module"),
-        ("another world", wat(other_world), "WH0405", "wasi:cli/run@0.2.0"),
-        ("an import of another shape", wat(other_shape), "WH0405", "wharf:handler/config@0.1.0"),
-        ("an import that no host has", wat(unknown_import), "WH0404", "other:thing/x"),
+        (
+            "another world",
+            wat(other_world),
+            "WH0405",
+            "wasi:cli/run@0.2.0",
+        ),
+        (
+            "an import of another shape",
+            wat(other_shape),
+            "WH0405",
+            "wharf:handler/config@0.1.0",
+        ),
+        (
+            "an import that no host has",
+            wat(unknown_import),
+            "WH0404",
+            "other:thing/x",
+        ),
     ]
 }
 
@@ -53,9 +73,22 @@ fn place(wasm: &[u8]) -> TempDir {
 fn an_unfit_component_is_refused_by_host_and_check_with_its_code() {
     for (what, wasm, code, says) in cases() {
         let place = place(&wasm);
-        let host = ["host", "--handlers", ".", "--listen", "127.0.0.1:0", "--nats-url", "nats://127.0.0.1:9", "-o", "json"];
+        let host = [
+            "host",
+            "--handlers",
+            ".",
+            "--listen",
+            "127.0.0.1:0",
+            "--nats-url",
+            "nats://127.0.0.1:9",
+            "-o",
+            "json",
+        ];
         let error = run(place.path(), &host).refused(code, 3);
-        let (message, at) = (error["message"].as_str().expect("text"), error["place"].as_str().expect("a place"));
+        let (message, at) = (
+            error["message"].as_str().expect("text"),
+            error["place"].as_str().expect("a place"),
+        );
         assert!(message.contains(says), "{what}: {message}");
         assert!(at.ends_with("bad/handler.wasm"), "{what}: {at}");
 
@@ -65,7 +98,12 @@ fn an_unfit_component_is_refused_by_host_and_check_with_its_code() {
         let findings = document["data"]["findings"].as_array().expect("findings");
         assert_eq!(findings.len(), 1, "{what}: {findings:?}");
         assert_eq!(findings[0]["code"], code, "{what}");
-        assert!(findings[0]["remedy"].as_str().is_some_and(|remedy| !remedy.is_empty()), "{what}");
+        assert!(
+            findings[0]["remedy"]
+                .as_str()
+                .is_some_and(|remedy| !remedy.is_empty()),
+            "{what}"
+        );
     }
 }
 
@@ -73,7 +111,22 @@ fn an_unfit_component_is_refused_by_host_and_check_with_its_code() {
 fn a_bundle_without_its_component_is_refused_by_host() {
     let place = place(&[]);
     std::fs::remove_file(place.path().join("bad/handler.wasm")).expect("it was there");
-    let host = ["host", "--handlers", ".", "--listen", "127.0.0.1:0", "--nats-url", "nats://127.0.0.1:9", "-o", "json"];
+    let host = [
+        "host",
+        "--handlers",
+        ".",
+        "--listen",
+        "127.0.0.1:0",
+        "--nats-url",
+        "nats://127.0.0.1:9",
+        "-o",
+        "json",
+    ];
     let error = run(place.path(), &host).refused("WH0401", 3);
-    assert!(error["place"].as_str().is_some_and(|at| at.ends_with("bad/handler.wasm")), "{error}");
+    assert!(
+        error["place"]
+            .as_str()
+            .is_some_and(|at| at.ends_with("bad/handler.wasm")),
+        "{error}"
+    );
 }

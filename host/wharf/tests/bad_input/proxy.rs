@@ -57,9 +57,15 @@ fn body_bytes(line: &[u8]) -> usize {
 
 /// With another value for a member of a JSON text, wherever it stands.
 fn changed(bytes: &[u8], member: &str, value: &str) -> Vec<u8> {
-    let Ok(text) = std::str::from_utf8(bytes) else { return bytes.to_vec() };
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return bytes.to_vec();
+    };
     let name = format!("\"{member}\":");
-    let Some(at) = text.find(&name).map(|at| at + name.len()) else { return bytes.to_vec() };
-    let end = text[at..].find([',', '}']).map_or(text.len(), |end| at + end);
+    let Some(at) = text.find(&name).map(|at| at + name.len()) else {
+        return bytes.to_vec();
+    };
+    let end = text[at..]
+        .find([',', '}'])
+        .map_or(text.len(), |end| at + end);
     [&text[..at], value, &text[end..]].concat().into_bytes()
 }

@@ -24,18 +24,36 @@ pub struct Run {
 /// Runs the binary in `folder`, without any `WHARF_*` of this process.
 pub fn run(folder: &Path, arguments: &[&str]) -> Run {
     let mut command = Command::new(WHARF);
-    command.args(arguments).current_dir(folder).env("XDG_CONFIG_HOME", folder).stdin(Stdio::null());
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WHARF_")) {
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .env("XDG_CONFIG_HOME", folder)
+        .stdin(Stdio::null());
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WHARF_"))
+    {
         command.env_remove(name);
     }
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
     // Read beside, so that a full pipe does not keep it from ending.
     let out = read(child.stdout.take());
     let err = read(child.stderr.take());
     let code = end(&mut child);
     let text = |reader: std::thread::JoinHandle<String>| reader.join().expect("text");
-    let run = Run { code: code.unwrap_or_default(), out: text(out), err: text(err) };
-    assert!(code.is_some(), "`wharf {}` did not end: {run:?}", arguments.join(" "));
+    let run = Run {
+        code: code.unwrap_or_default(),
+        out: text(out),
+        err: text(err),
+    };
+    assert!(
+        code.is_some(),
+        "`wharf {}` did not end: {run:?}",
+        arguments.join(" ")
+    );
     run
 }
 
@@ -69,11 +87,19 @@ impl Run {
     /// and it says where it is and what to do.
     #[track_caller]
     pub fn refused(&self, code: &str, exit: i32) -> Value {
-        let document: Value = serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"));
+        let document: Value =
+            serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"));
         let error = document["error"].clone();
-        assert_eq!((error["code"].as_str(), self.code), (Some(code), Some(exit)), "{self:?}");
+        assert_eq!(
+            (error["code"].as_str(), self.code),
+            (Some(code), Some(exit)),
+            "{self:?}"
+        );
         for part in ["message", "remedy", "page"] {
-            assert!(error[part].as_str().is_some_and(|text| !text.is_empty()), "{part}: {self:?}");
+            assert!(
+                error[part].as_str().is_some_and(|text| !text.is_empty()),
+                "{part}: {self:?}"
+            );
         }
         error
     }

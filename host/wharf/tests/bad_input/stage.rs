@@ -126,6 +126,11 @@ impl Stage {
         let site = Site::provisioned(Plan::of(folder.path().to_owned(), STREAMS)).await;
         let host = site.host().await;
         let wire = Wire::connect(site.nats.port());
-        Self { host, wire, site, _folder: folder }
+        Self {
+            host,
+            wire,
+            site,
+            _folder: folder,
+        }
     }
 }

@@ -28,7 +28,9 @@ async fn a_header_that_is_not_utf8_does_not_cut_off_the_events_behind_it() {
     ];
     let sequences = bad.each_ref().map(|raw| stage.wire.publish(raw));
     // Odd, but text: an event like any other.
-    stage.wire.publish(&kept("k", "5", "b").with("na me", "value"));
+    stage
+        .wire
+        .publish(&kept("k", "5", "b").with("na me", "value"));
     let last = stage.wire.publish(&kept("other", "6", "c"));
     for (raw, sequence) in bad.iter().zip(sequences) {
         let entry = watch::parked(&ledger, sequence).await;
@@ -36,11 +38,21 @@ async fn a_header_that_is_not_utf8_does_not_cut_off_the_events_behind_it() {
         assert_as_stored(&entry, raw);
     }
     watch::settled(&ledger, last).await;
-    assert_eq!((watch::text(&ledger, "k").await, watch::text(&ledger, "other").await), ("ab".into(), "c".into()));
+    assert_eq!(
+        (
+            watch::text(&ledger, "k").await,
+            watch::text(&ledger, "other").await
+        ),
+        ("ab".into(), "c".into())
+    );
     // Reading goes on as before, and the connection stays.
     let next = stage.wire.publish(&kept("k", "7", "d"));
     watch::settled(&ledger, next).await;
-    let reopened = async || watch::metrics(&stage.host).await.count("wharf_reader_reopened_total", &[("handler", "keep")]);
+    let reopened = async || {
+        watch::metrics(&stage.host)
+            .await
+            .count("wharf_reader_reopened_total", &[("handler", "keep")])
+    };
     let before = reopened().await;
     watch::some_beats(&ledger).await;
     assert_eq!(reopened().await, before, "the connection goes on breaking");
@@ -68,7 +80,10 @@ async fn a_header_that_is_not_utf8_does_not_cut_off_an_unordered_handler() {
     emitted("behind").await;
     stage.wire.publish(&loose("later", "4"));
     emitted("later").await;
-    let entry = until("the bad event to be parked", TWO_ACK_WAITS, async || ledger.entry(sequence).await).await;
+    let entry = until("the bad event to be parked", TWO_ACK_WAITS, async || {
+        ledger.entry(sequence).await
+    })
+    .await;
     assert_eq!(entry.code, "header-not-utf8", "{}", entry.message);
     assert_as_stored(&entry, &bad);
     // Acknowledged: it is not delivered again.
@@ -83,16 +98,29 @@ async fn a_header_that_is_not_utf8_does_not_cut_off_an_unordered_handler() {
 /// Fetched from the stream, so the very bytes.
 #[track_caller]
 fn assert_as_stored(entry: &Entry, raw: &Raw) {
-    assert!(entry.header_block == raw.block(), "the headers of event {} are others", entry.sequence);
-    assert_eq!((entry.subject.as_bytes(), &entry.data[..]), (&raw.subject[..], &raw.payload[..]));
+    assert!(
+        entry.header_block == raw.block(),
+        "the headers of event {} are others",
+        entry.sequence
+    );
+    assert_eq!(
+        (entry.subject.as_bytes(), &entry.data[..]),
+        (&raw.subject[..], &raw.payload[..])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subject_that_is_not_utf8_does_not_cut_off_the_events_behind_it() {
     let _alone = ALONE.lock().await;
     let mut stage = Stage::set(&[keep(), rogue_without_order()]).await;
-    let (keep, loose_ledger) = (stage.site.ledger("keep").await, stage.site.ledger("rogue-without-order").await);
-    let odd = |raw: Raw, before: &str| Raw { subject: [before.as_bytes(), b"\xff\xfe"].concat(), ..raw };
+    let (keep, loose_ledger) = (
+        stage.site.ledger("keep").await,
+        stage.site.ledger("rogue-without-order").await,
+    );
+    let odd = |raw: Raw, before: &str| Raw {
+        subject: [before.as_bytes(), b"\xff\xfe"].concat(),
+        ..raw
+    };
     let ordered = odd(kept("k", "1", "x"), "test.keep.");
     let unordered = odd(loose("k", "2"), "test.loose.");
     let sequences = [stage.wire.publish(&ordered), stage.wire.publish(&unordered)];
@@ -100,8 +128,14 @@ async fn a_subject_that_is_not_utf8_does_not_cut_off_the_events_behind_it() {
     stage.wire.publish(&loose("behind", "4"));
     watch::settled(&keep, last).await;
     assert_eq!(watch::text(&keep, "k").await, "a");
-    for (ledger, raw, sequence) in [(&keep, &ordered, sequences[0]), (&loose_ledger, &unordered, sequences[1])] {
-        let entry = until("the bad event to be parked", TWO_ACK_WAITS, async || ledger.entry(sequence).await).await;
+    for (ledger, raw, sequence) in [
+        (&keep, &ordered, sequences[0]),
+        (&loose_ledger, &unordered, sequences[1]),
+    ] {
+        let entry = until("the bad event to be parked", TWO_ACK_WAITS, async || {
+            ledger.entry(sequence).await
+        })
+        .await;
         assert_eq!(entry.code, "subject-not-utf8", "{}", entry.message);
         assert!(entry.header_block == raw.block() && entry.data == raw.payload);
     }

@@ -16,7 +16,10 @@ pub async fn metrics(host: &HostProcess) -> Samples {
 /// Waits until a handler has settled everything up to `sequence`.
 pub async fn settled(ledger: &Ledger, sequence: u64) {
     let what = format!("the watermark to pass {sequence}");
-    until(&what, SOON, async || (ledger.checkpoint().await.watermark >= sequence).then_some(())).await;
+    until(&what, SOON, async || {
+        (ledger.checkpoint().await.watermark >= sequence).then_some(())
+    })
+    .await;
 }
 
 /// Waits until the event at `sequence` is parked, whole.
@@ -32,7 +35,10 @@ pub async fn some_beats(ledger: &Ledger) {
     for _ in 0..BEATS {
         let before = ledger.checkpoint().await.written_ms;
         let what = "the checkpoint to be written again";
-        until(what, SOON, async || (ledger.checkpoint().await.written_ms > before).then_some(())).await;
+        until(what, SOON, async || {
+            (ledger.checkpoint().await.written_ms > before).then_some(())
+        })
+        .await;
     }
 }
 
@@ -40,14 +46,25 @@ pub async fn some_beats(ledger: &Ledger) {
 #[track_caller]
 pub fn assert_kept_whole(entry: &Entry, raw: &Raw) {
     assert_eq!(entry.subject.as_bytes(), raw.subject);
-    assert!(entry.data == raw.payload, "the payload of event {} is another", entry.sequence);
+    assert!(
+        entry.data == raw.payload,
+        "the payload of event {} is another",
+        entry.sequence
+    );
     // The client library keeps no order of names.
     let lines = |block: &[u8]| {
-        let mut lines: Vec<Vec<u8>> = block.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+        let mut lines: Vec<Vec<u8>> = block
+            .split(|byte| *byte == b'\n')
+            .map(<[u8]>::to_vec)
+            .collect();
         lines.sort();
         lines
     };
-    assert!(lines(&entry.header_block) == lines(&raw.block()), "the headers of event {} are others", entry.sequence);
+    assert!(
+        lines(&entry.header_block) == lines(&raw.block()),
+        "the headers of event {} are others",
+        entry.sequence
+    );
 }
 
 /// Waits until the shop's stream holds the order's last event.
@@ -64,12 +81,19 @@ pub async fn confirmed(site: &Site, order: &str) {
 /// The state of a key as text; empty when there is none.
 pub async fn text(ledger: &Ledger, key: &str) -> String {
     let state = ledger.record(key).await.and_then(|record| record.state);
-    state.map_or_else(String::new, |state| String::from_utf8_lossy(&state.data).into_owned())
+    state.map_or_else(String::new, |state| {
+        String::from_utf8_lossy(&state.data).into_owned()
+    })
 }
 
 /// What the broker says of a consumer.
 pub async fn consumer(site: &Site, stream: &str, name: &str) -> serde_json::Value {
     let subject = format!("$JS.API.CONSUMER.INFO.{stream}.{name}");
-    let answer = site.client().await.request(subject, "".into()).await.expect("the broker answers");
+    let answer = site
+        .client()
+        .await
+        .request(subject, "".into())
+        .await
+        .expect("the broker answers");
     serde_json::from_slice(&answer.payload).expect("JSON")
 }

@@ -60,7 +60,9 @@ async fn interleaving_03_after_a_restart_and_the_window_the_next_event_publishes
     let mut seen = BTreeMap::new();
     for stored in events.read_all().await.expect("read") {
         let id = stored.event_id().expect("every event has an id").to_owned();
-        seen.entry(id).or_insert_with(Vec::new).push(stored.sequence);
+        seen.entry(id)
+            .or_insert_with(Vec::new)
+            .push(stored.sequence);
     }
     seen.retain(|id, sequences| id != "probe" && sequences.len() > 1);
     assert_eq!(seen, BTreeMap::new(), "stored more than once");
@@ -76,7 +78,10 @@ async fn passed(host: &HostProcess, sequence: u64) -> Option<()> {
 /// Where the last event of a kind stands.
 async fn last_of(events: &Stream, what: &str) -> u64 {
     let stored = events.read_all().await.expect("read");
-    let found = stored.iter().rev().find(|event| event.subject.ends_with(what));
+    let found = stored
+        .iter()
+        .rev()
+        .find(|event| event.subject.ends_with(what));
     found.map_or(0, |event| event.sequence)
 }
 
@@ -100,6 +105,10 @@ async fn forgotten(jetstream: &jetstream::Context, emission: &str) {
 async fn last_emission(events: &Stream) -> String {
     let stored = events.read_all().await.expect("read");
     let emitted = |stored: &&Stored| stored.header("ce-source") == Some("order-1");
-    let last = stored.iter().rev().find(emitted).expect("the order emitted");
+    let last = stored
+        .iter()
+        .rev()
+        .find(emitted)
+        .expect("the order emitted");
     last.event_id().expect("every event has an id").to_owned()
 }

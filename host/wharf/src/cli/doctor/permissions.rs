@@ -35,7 +35,11 @@ struct Subjects {
 pub async fn look(api: &Api, bundles: &[Bundle]) -> Result<Vec<Finding>, Failure> {
     let subjects = Subjects::of(bundles)?;
     let published: Vec<&String> = subjects.kept.iter().chain(&subjects.emitted).collect();
-    let denied = [asking(api, &subjects).await?, publishing(api, &published).await?].concat();
+    let denied = [
+        asking(api, &subjects).await?,
+        publishing(api, &published).await?,
+    ]
+    .concat();
     Ok(denied.iter().map(|subject| finding(subject)).collect())
 }
 
@@ -168,5 +172,7 @@ fn finding(subject: &str) -> Finding {
 }
 
 fn remedy(subject: &str) -> String {
-    format!("grant it: permissions {{ publish: {{ allow: [\"{subject}\"] }} }}, or a pattern that holds it")
+    format!(
+        "grant it: permissions {{ publish: {{ allow: [\"{subject}\"] }} }}, or a pattern that holds it"
+    )
 }
