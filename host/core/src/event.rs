@@ -22,7 +22,8 @@ pub struct Event {
     /// None: the event begins a flow of its own.
     pub correlation_id: Option<String>,
     pub causation_id: Option<String>,
-    /// CloudEvents extension attributes without `ce-`, in order of arrival.
+    /// CloudEvents extension attributes without `ce-`, sorted by name; the values
+    /// of a repeated name as they came.
     pub attributes: Vec<(String, String)>,
     /// All other headers, lower-case names; a manifest may ask for some.
     pub headers: Vec<(String, String)>,

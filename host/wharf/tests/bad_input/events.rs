@@ -7,7 +7,7 @@ use wharf_demo::HostProcess;
 
 use crate::event::{Raw, placed, stocked};
 use crate::support::ledger::Ledger;
-use crate::support::{Plan, Site};
+use crate::support::{Plan, SOON, Site, until};
 use crate::wire::Wire;
 use crate::{ALONE, bundles, watch};
 
@@ -178,6 +178,12 @@ fn structured_as(order: &str, content_type: &str) -> Raw {
         .with("content-type", content_type)
 }
 
+/// Picks what one handler makes of a case.
+type FateOf = fn(&Case) -> Fate;
+
+/// The handlers that are looked at, and what each makes of a case.
+const HANDLERS: [(&str, FateOf); 2] = [("order", |case| case.order), ("audit", |case| case.audit)];
+
 /// A bad event on its way, with the good ones behind it.
 struct Sent {
     case: &'static Case,
@@ -280,19 +286,46 @@ async fn every_bad_event_has_a_named_end_and_stops_nothing_behind_it() {
         }
     }
     watch::some_beats(&order).await;
-    assert_counted(&host, "order", &all, |case| case.order).await;
-    assert_counted(&host, "audit", &all, |case| case.audit).await;
+    for (handler, fate) in HANDLERS {
+        assert_counted(&host, handler, &all, fate).await;
+    }
     host.require_running().expect("the host is alive");
+
+    host.term(SOON).await.expect("it drains");
+    let host = site.host().await;
+    for (handler, fate) in HANDLERS {
+        assert_stand_still(&site, &host, handler, &all, fate).await;
+    }
+}
+
+/// A host that comes later counts what is parked and leaves it alone.
+async fn assert_stand_still(
+    site: &Site,
+    host: &HostProcess,
+    handler: &str,
+    all: &[Sent],
+    fate: Expected,
+) {
+    let number = |is: fn(Fate) -> bool| all.iter().filter(|sent| is(fate(sent.case))).count();
+    let dead = number(|fate| matches!(fate, Stray(_) | Dead(_))) as u64;
+    let queued = number(|fate| matches!(fate, Dead(_))) as u64;
+    let what = format!("{handler} to count {dead} dead and {queued} queued");
+    until(&what, SOON, async || {
+        let samples = watch::metrics(host).await;
+        let count =
+            |state| samples.count("wharf_unsettled", &[("handler", handler), ("state", state)]);
+        ((count("dead"), count("queued")) == (dead, queued)).then_some(())
+    })
+    .await;
+    watch::some_beats(&site.ledger(handler).await).await;
+    let samples = watch::metrics(host).await;
+    let attempts = samples.count("wharf_attempts_total", &[("handler", handler)]);
+    assert_eq!(attempts, 0, "{handler} tried something again");
 }
 
 /// Each bad event was counted under its outcome, once, and none was tried more
 /// often than it may be.
-async fn assert_counted(
-    host: &HostProcess,
-    handler: &str,
-    all: &[Sent],
-    fate: impl Fn(&Case) -> Fate,
-) {
+async fn assert_counted(host: &HostProcess, handler: &str, all: &[Sent], fate: fn(&Case) -> Fate) {
     let samples = watch::metrics(host).await;
     let count = |outcome| {
         samples.count(

@@ -5,14 +5,20 @@
 #[path = "../../../jetstream/tests/common/server.rs"]
 mod server;
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use wharf_jetstream::api::Api;
 use wharf_jetstream::connection::{self, Purpose, Settings};
 
 pub use server::Server;
+
+/// No command takes longer, on a machine with other work to do.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An ordered handler with state and a timer, and an unordered one.
 pub const ORDER: &str = r#"name = "order"
@@ -99,15 +105,44 @@ impl Place {
     }
 }
 
-/// Runs a command to its end.
+/// Runs a command to its end; one that does not end fails the test.
 pub fn run(command: &mut Command) -> Run {
-    let output = command.output().expect("the binary runs");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the output is UTF-8");
+    let piped = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = piped.spawn().expect("the binary runs");
+    let out = collect(child.stdout.take().expect("stdout is piped"));
+    let err = collect(child.stderr.take().expect("stderr is piped"));
+    let begun = Instant::now();
+    let code = loop {
+        if let Some(status) = child.try_wait().expect("the command's status") {
+            break status.code().unwrap_or(-1);
+        }
+        if begun.elapsed() > PATIENCE {
+            child.kill().expect("the command is killed");
+            child.wait().expect("the command's end");
+            panic!(
+                "it did not end within {PATIENCE:?}: {}",
+                err.join().expect("its words")
+            );
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let text = |reader: JoinHandle<String>| reader.join().expect("the output is UTF-8");
     Run {
-        code: output.status.code().unwrap_or(-1),
-        out: text(output.stdout),
-        err: text(output.stderr),
+        code,
+        out: text(out),
+        err: text(err),
     }
+}
+
+fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        pipe.read_to_string(&mut text).expect("the output is UTF-8");
+        text
+    })
 }
 
 impl Run {
