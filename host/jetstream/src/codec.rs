@@ -28,9 +28,6 @@ pub use encode::{EncodeError, Encoded, Outgoing, encode};
 
 /// Longest id of an event, in bytes.
 const ID_BYTES_MAX: usize = 256;
-/// Longest trace context that is passed on, in bytes; what W3C asks everybody
-/// to keep of a `tracestate`.
-const TRACE_BYTES_MAX: usize = 512;
 const STRUCTURED: &str = "application/cloudevents";
 
 /// Bounds of what is decoded.
@@ -76,25 +73,9 @@ pub fn decode(delivery: &Delivery, limits: &Limits) -> Result<Event, Undecodable
         raw(delivery, fields, content_type)?
     };
     match event.id.len() {
-        1..=ID_BYTES_MAX => Ok(with_bounded_flow(event)),
+        1..=ID_BYTES_MAX => Ok(event),
         bytes => Err(Undecodable::IdLength { bytes }),
     }
-}
-
-/// What emissions and timers inherit has to fit the record and the headers of
-/// each emission. Whatever is longer is somebody else's attribute of that name,
-/// and the event begins a flow of its own.
-fn with_bounded_flow(mut event: Event) -> Event {
-    let id = |id: &String| id.len() <= ID_BYTES_MAX;
-    event.correlation_id = event.correlation_id.filter(id);
-    event.causation_id = event.causation_id.filter(id);
-    event.traceparent = event
-        .traceparent
-        .filter(|parent| parent.len() <= TRACE_BYTES_MAX);
-    event.tracestate = event
-        .tracestate
-        .filter(|state| event.traceparent.is_some() && state.len() <= TRACE_BYTES_MAX);
-    event
 }
 
 fn binary(

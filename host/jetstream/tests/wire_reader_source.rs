@@ -4,6 +4,7 @@ mod common;
 
 use common::reading::{MANY, mark, reader, sequences};
 use common::{PATIENCE, Server, links, plain, soon, store, stream, until};
+use wharf_jetstream::connection::Links;
 use wharf_jetstream::reader::{Event, Reader, RolledBack, Settings, SourceMark};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -21,18 +22,9 @@ async fn interleaving_30_a_restored_source_pauses_and_a_purged_one_says_what_is_
         watermark: 40,
         ..mark(&links, "A", 1).await
     };
-    let mut reader = Reader::open(links.clone(), "A", vec![], ahead, Settings::new("test-1"));
-    reader.grant(MANY, MANY);
-    let refused = soon("a refusal", reader.next())
-        .await
-        .expect_err("rolled back");
-    assert_eq!(
-        refused,
-        RolledBack::Shorter {
-            watermark: 40,
-            last: 20
-        }
-    );
+    let refused = refusal(&links, ahead).await;
+    let (watermark, last) = (40, 20);
+    assert_eq!(refused, RolledBack::Shorter { watermark, last });
 
     // The sequence exists, but it is another event.
     let other = SourceMark {
@@ -40,15 +32,9 @@ async fn interleaving_30_a_restored_source_pauses_and_a_purged_one_says_what_is_
         stored_ns: 1,
         ..ahead
     };
-    let mut reader = Reader::open(links.clone(), "A", vec![], other, Settings::new("test-1"));
-    reader.grant(MANY, MANY);
-    let refused = soon("a refusal", reader.next())
-        .await
-        .expect_err("rolled back");
-    assert!(
-        matches!(refused, RolledBack::OtherEvent { sequence: 10, .. }),
-        "{refused:?}"
-    );
+    let refused = refusal(&links, other).await;
+    let is_other = matches!(refused, RolledBack::OtherEvent { sequence: 10, .. });
+    assert!(is_other, "{refused:?}");
 
     // The stream was made again.
     let older = SourceMark {
@@ -56,15 +42,9 @@ async fn interleaving_30_a_restored_source_pauses_and_a_purged_one_says_what_is_
         watermark: 0,
         stored_ns: 0,
     };
-    let mut reader = Reader::open(links.clone(), "A", vec![], older, Settings::new("test-1"));
-    reader.grant(MANY, MANY);
-    let refused = soon("a refusal", reader.next())
-        .await
-        .expect_err("another stream");
-    assert!(
-        matches!(refused, RolledBack::CreatedAgain { .. }),
-        "{refused:?}"
-    );
+    let refused = refusal(&links, older).await;
+    let is_new = matches!(refused, RolledBack::CreatedAgain { .. });
+    assert!(is_new, "{refused:?}");
 
     // After a purge to 11 the reader from 5 would begin at 11 without a gap.
     stream.purge().sequence(11).await.expect("purged");
@@ -72,19 +52,26 @@ async fn interleaving_30_a_restored_source_pauses_and_a_purged_one_says_what_is_
         watermark: 4,
         ..ahead
     };
-    let mut reader = Reader::open(links, "A", vec![], behind, Settings::new("test-1"));
+    let mut reader = granted(&links, behind);
+    let first = soon("the loss", reader.next()).await;
+    let first = first.expect("the same source");
+    let is_loss = matches!(first, Event::SourceLost { from: 5, to: 10 });
+    assert!(is_loss, "{first:?}");
+    let rest = (11..=20).collect::<Vec<_>>();
+    assert_eq!(sequences(&mut reader, 10).await.0, rest);
+}
+
+fn granted(links: &Links, mark: SourceMark) -> Reader {
+    let settings = Settings::new("test-1");
+    let mut reader = Reader::open(links.clone(), "A", vec![], mark, settings);
     reader.grant(MANY, MANY);
-    let first = soon("the loss", reader.next())
-        .await
-        .expect("the same source");
-    assert!(
-        matches!(first, Event::SourceLost { from: 5, to: 10 }),
-        "{first:?}"
-    );
-    assert_eq!(
-        sequences(&mut reader, 10).await.0,
-        (11..=20).collect::<Vec<_>>()
-    );
+    reader
+}
+
+async fn refusal(links: &Links, mark: SourceMark) -> RolledBack {
+    let mut reader = granted(links, mark);
+    let read = soon("a refusal", reader.next()).await;
+    read.expect_err("rolled back")
 }
 
 #[tokio::test(flavor = "multi_thread")]

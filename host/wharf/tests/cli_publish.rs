@@ -246,72 +246,25 @@ fn waiting_without_a_host_ends_with_what_is_known() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn waiting_tells_the_fate_from_the_handlers_record() {
-    let server = Server::start();
-    let place = provisioned(&server);
-    let api = api(&server).await;
+/// The event `web-1` of order A in trouble.
+fn in_trouble(status: Status, block: Block) -> Record {
+    let event = event_hash("wharf-cli", "web-1").to_vec();
+    let mut block = Block { event, ..block };
+    block.set_status(status);
+    Record {
+        block: Some(block),
+        ..Record::new("A")
+    }
+}
+
+/// The event `web-1` of order A, done.
+fn done() -> Record {
     let event = event_hash("wharf-cli", "web-1");
-    let wait = || {
-        place.wharf(&[
-            "publish",
-            "order.placed",
-            "--key",
-            "A",
-            "--id",
-            "web-1",
-            "--wait=300ms",
-            "-o",
-            "json",
-        ])
-    };
-
-    let mut block = Block {
-        event: event.to_vec(),
-        need: "gateway".into(),
-        ..Block::default()
-    };
-    block.set_status(Status::WaitingNeed);
-    write_record(
-        &api,
-        &Record {
-            block: Some(block),
-            ..Record::new("A")
-        },
-    )
-    .await;
-    let waiting = wait().expect(7).json();
-    assert_eq!(
-        waiting["data"]["handlers"][0]["outcome"], "waiting-need",
-        "{waiting:#}"
-    );
-    assert_eq!(waiting["data"]["handlers"][0]["need"], "gateway");
-
-    let mut block = Block {
-        event: event.to_vec(),
-        code: "no-lines".into(),
-        head: 1,
-        tail: 1,
-        ..Block::default()
-    };
-    block.set_status(Status::Dead);
-    write_record(
-        &api,
-        &Record {
-            block: Some(block),
-            ..Record::new("A")
-        },
-    )
-    .await;
-    let dead = wait().expect(1).json();
-    assert_eq!(dead["error"]["code"], "WH0610");
-    assert_eq!(dead["data"]["handlers"][0]["code"], "no-lines", "{dead:#}");
-
+    let content = content_hash("order.placed", "shop.order.A.placed", b"{}");
     let mut record = Record {
         digest: vec![0xab; 32],
         ..Record::new("A")
     };
-    let content = content_hash("order.placed", "shop.order.A.placed", b"{}");
     record.remember(
         SeenId {
             event,
@@ -321,11 +274,46 @@ async fn waiting_tells_the_fate_from_the_handlers_record() {
         8,
         60_000,
     );
-    write_record(&api, &record).await;
-    let done = wait().expect(0).json();
+    record
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_tells_the_fate_from_the_handlers_record() {
+    let server = Server::start();
+    let place = provisioned(&server);
+    let api = api(&server).await;
+    let event = ["publish", "order.placed", "--key", "A", "--id", "web-1"];
+    let wait = || place.wharf(&[&event[..], &["--wait=300ms", "-o", "json"]].concat());
+
+    let gateway = Block {
+        need: "gateway".into(),
+        ..Block::default()
+    };
+    write_record(&api, &in_trouble(Status::WaitingNeed, gateway)).await;
+    let waiting = wait().expect(7).json();
+    let fate = &waiting["data"]["handlers"][0];
     assert_eq!(
-        done["data"]["handlers"][0]["outcome"], "committed",
-        "the first copy's: {done:#}"
+        (&fate["outcome"], &fate["need"]),
+        (&"waiting-need".into(), &"gateway".into())
     );
-    assert_eq!(done["data"]["handlers"][0]["digest"], "ab".repeat(32));
+
+    let no_lines = Block {
+        code: "no-lines".into(),
+        head: 1,
+        tail: 1,
+        ..Block::default()
+    };
+    write_record(&api, &in_trouble(Status::Dead, no_lines)).await;
+    let dead = wait().expect(1).json();
+    assert_eq!(dead["error"]["code"], "WH0610");
+    assert_eq!(dead["data"]["handlers"][0]["code"], "no-lines", "{dead:#}");
+
+    write_record(&api, &done()).await;
+    let settled = wait().expect(0).json();
+    let fate = &settled["data"]["handlers"][0];
+    assert_eq!(
+        fate["outcome"], "committed",
+        "by the first copy: {settled:#}"
+    );
+    assert_eq!(fate["digest"], "ab".repeat(32));
 }

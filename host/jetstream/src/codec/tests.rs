@@ -208,27 +208,6 @@ fn ids_have_1_to_256_bytes() {
 }
 
 #[test]
-fn a_flow_that_would_not_fit_an_emissions_headers_is_not_gone_on_with() {
-    let flow = |bytes: usize| {
-        let text = "x".repeat(bytes);
-        let names = [
-            "ce-correlationid",
-            "ce-causationid",
-            "traceparent",
-            "tracestate",
-        ];
-        let event = binary_with(&names.map(|name| (name, text.as_str()))).expect("valid");
-        let ids = [event.correlation_id, event.causation_id].map(|id| id.is_some());
-        let trace = [event.traceparent, event.tracestate].map(|trace| trace.is_some());
-        (ids, trace)
-    };
-    assert_eq!(flow(256), ([true; 2], [true; 2]));
-    assert_eq!(flow(257), ([false; 2], [true; 2]));
-    assert_eq!(flow(512), ([false; 2], [true; 2]));
-    assert_eq!(flow(513), ([false; 2], [false; 2]));
-}
-
-#[test]
 fn a_time_that_is_none_gives_way_to_the_brokers() {
     for time in ["yesterday", "", "1969-12-31T23:59:59Z"] {
         let event = binary_with(&[("ce-time", time)]).expect("valid");

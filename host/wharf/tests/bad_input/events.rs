@@ -304,7 +304,7 @@ async fn assert_stand_still(
     host: &HostProcess,
     handler: &str,
     all: &[Sent],
-    fate: Expected,
+    fate: FateOf,
 ) {
     let number = |is: fn(Fate) -> bool| all.iter().filter(|sent| is(fate(sent.case))).count();
     let dead = number(|fate| matches!(fate, Stray(_) | Dead(_))) as u64;
