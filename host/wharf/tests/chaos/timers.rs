@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_nats::jetstream;
 use async_nats::jetstream::context::PublishErrorKind;
+use wharf_core::record::Record;
 use wharf_demo::stream::Stream;
 
 use crate::beside_others;
@@ -69,7 +70,7 @@ async fn interleaving_20_a_timers_commit_is_published_before_its_firing_is_ackno
             .ledger
             .record("k")
             .await
-            .filter(|record| record.owes_confirmation())
+            .filter(Record::owes_confirmation)
     })
     .await;
     assert_eq!(probe.state("k").await, ["armed rang", "rang"]);
