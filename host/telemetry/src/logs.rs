@@ -36,7 +36,7 @@ use sink::Sink;
 /// The environment variable that holds a filter.
 pub const FILTER_VARIABLE: &str = "WHARF_LOG";
 /// The filter when none is given.
-pub const FILTER_DEFAULT: &str = "info";
+pub const FILTER_DEFAULT: &str = "info,async_nats=warn";
 /// The target of lines that a handler wrote.
 pub const GUEST: &str = "guest";
 /// How long the last lines may take to be written when [`Logs`] is dropped.

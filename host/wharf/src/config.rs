@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use percent_encoding::percent_decode_str;
 use wharf_core::config::Located;
 use wharf_core::needs::{self, Needs};
 use wharf_core::place::{self, Nats, Place, Servers};
@@ -92,7 +91,7 @@ impl PlaceArgs {
             .or_else(|| nats.creds.clone().map(PathBuf::from));
         let servers = self.servers(nats);
         Ok(Settings {
-            auth: creds.map_or_else(|| auth_in(&servers), Auth::Credentials),
+            auth: creds.map_or_else(|| Auth::in_addresses(&servers), Auth::Credentials),
             servers,
             tls: tls(&nats.tls),
             name: name.to_owned(),
@@ -194,25 +193,6 @@ fn read<T>(
         .map_err(Failure::problems)
 }
 
-/// The user and password, or the token, of the first address that holds one.
-fn auth_in(servers: &[String]) -> Auth {
-    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    let held = servers.iter().find_map(|server| {
-        let authority = server
-            .split_once("://")
-            .map_or(server.as_str(), |(_, rest)| rest);
-        authority.rsplit_once('@').map(|(held, _)| held)
-    });
-    match held.map(|held| held.split_once(':').ok_or(held)) {
-        None => Auth::None,
-        Some(Err(token)) => Auth::Token(decoded(token)),
-        Some(Ok((user, password))) => Auth::User {
-            user: decoded(user),
-            password: decoded(password),
-        },
-    }
-}
-
 fn tls(tls: &place::Tls) -> Tls {
     let path = |text: &Option<String>| text.as_ref().map(PathBuf::from);
     Tls {
@@ -260,18 +240,6 @@ mod tests {
             servers(&flag, "[nats]\ncontext = \"prod\"").unwrap(),
             ["nats://a:1", "nats://b:2"]
         );
-    }
-
-    #[test]
-    fn an_address_may_hold_a_user_or_a_token() {
-        let auth = |url: &str| auth_in(&["nats://plain:1".to_owned(), url.to_owned()]);
-        let user = |user: &str, password: &str| Auth::User {
-            user: user.into(),
-            password: password.into(),
-        };
-        assert_eq!(auth("nats://me:p%40ss@host:4222"), user("me", "p@ss"));
-        assert_eq!(auth("nats://t0ken@host:4222"), Auth::Token("t0ken".into()));
-        assert_eq!(auth("nats://host:4222"), Auth::None);
     }
 
     #[test]

@@ -109,10 +109,7 @@ async fn start(
     readiness: &Arc<Readiness>,
 ) -> anyhow::Result<Vec<Arc<Handler>>> {
     let components = assemble::load(options, runtime, outbound).await?;
-    let broker = Broker::connect_waiting(options.connection.clone(), |error, pause| {
-        tracing::warn!(%error, retry_ms = wharf_core::backoff::millis(pause), "waiting for the broker");
-    })
-    .await?;
+    let broker = Broker::connect_waiting(options.connection.clone(), say_once()).await?;
     readiness.connected(broker.control().status());
     let parts = Parts::gather(options, runtime.clone(), broker, metrics.clone()).await?;
     let mut handlers = Vec::with_capacity(components.len());
@@ -120,6 +117,18 @@ async fn start(
         handlers.push(Arc::new(parts.handler(bundle, component)?));
     }
     Ok(handlers)
+}
+
+/// Says why the broker is waited for, once for each reason.
+fn say_once() -> impl FnMut(&wharf_jetstream::error::Error, Duration) {
+    let mut said = String::new();
+    move |error, _| {
+        let reason = error.to_string();
+        if reason != said {
+            tracing::warn!(reason, "waiting for the broker");
+            said = reason;
+        }
+    }
 }
 
 /// Runs every handler until all have drained.

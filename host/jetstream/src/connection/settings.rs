@@ -1,6 +1,7 @@
 //! Where the broker is and how to be let in.
 
 use crate::error::Error;
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -219,11 +220,33 @@ impl Context {
             .filter(|(set, _)| *set)
             .map(|(_, auth)| auth);
         match (set.next(), set.next()) {
-            (None, _) => Ok(Auth::None),
+            (None, _) => Ok(Auth::in_addresses(&self.servers())),
             (Some(auth), None) => Ok(auth),
             (Some(_), Some(_)) => {
                 Err("only one of `creds`, `user`, `token` and `nkey` may be set".to_owned())
             }
+        }
+    }
+}
+
+impl Auth {
+    /// The user and password, or the token, of the first address that holds one:
+    /// the client itself leaves them out.
+    pub fn in_addresses(servers: &[String]) -> Self {
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let held = servers.iter().find_map(|server| {
+            let authority = server
+                .split_once("://")
+                .map_or(server.as_str(), |(_, rest)| rest);
+            authority.rsplit_once('@').map(|(held, _)| held)
+        });
+        match held.map(|held| held.split_once(':').ok_or(held)) {
+            None => Self::None,
+            Some(Err(token)) => Self::Token(decoded(token)),
+            Some(Ok((user, password))) => Self::User {
+                user: decoded(user),
+                password: decoded(password),
+            },
         }
     }
 }

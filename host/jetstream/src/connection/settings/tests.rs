@@ -88,3 +88,15 @@ fn secrets_are_not_printed() {
     assert!(!format!("{:?}", settings.auth).contains("secret"));
     assert!(!format!("{:?}", Auth::Token("secret".into())).contains("secret"));
 }
+
+#[test]
+fn an_address_may_hold_a_user_or_a_token() {
+    let auth = |url: &str| Auth::in_addresses(&["nats://plain:1".to_owned(), url.to_owned()]);
+    let user = |user: &str, password: &str| Auth::User {
+        user: user.into(),
+        password: password.into(),
+    };
+    assert_eq!(auth("nats://me:p%40ss@host:4222"), user("me", "p@ss"));
+    assert_eq!(auth("nats://t0ken@host:4222"), Auth::Token("t0ken".into()));
+    assert_eq!(auth("nats://host:4222"), Auth::None);
+}
