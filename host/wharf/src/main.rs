@@ -23,6 +23,7 @@ mod park;
 mod pipeline;
 mod run;
 mod standing;
+mod sweep;
 mod unordered;
 mod unpack;
 mod work;

@@ -103,6 +103,7 @@ async fn deliver(
             }
             Err(error) => {
                 sent = Sent::Maybe;
+                gauge.set(UnsettledState::OutboxBlocked);
                 let fault = HostFault::broker(format!("publish to {subject}: {error}"));
                 owner.pause_after(&fault, PAUSE_MS).await?;
             }
@@ -111,6 +112,7 @@ async fn deliver(
     if blocked {
         unblock(owner, entity).await?;
     }
+    gauge.set(UnsettledState::InFlight);
     Ok(())
 }
 

@@ -13,6 +13,8 @@ use std::time::Duration;
 use tokio::task::{JoinError, JoinSet};
 use wharf_core::outcome::HostFault;
 use wharf_core::progress::Bounds;
+use wharf_jetstream::connection::Links;
+use wharf_jetstream::error::Error;
 use wharf_jetstream::pull::{AckToken, Delivery, Pace};
 use wharf_jetstream::shared::{Event, SharedConsumer};
 use wharf_telemetry::metrics::{Unsettled, UnsettledState};
@@ -22,6 +24,7 @@ use crate::entity::Entity;
 use crate::handler::Handler;
 use crate::owner::Owner;
 use crate::standing::Standing;
+use crate::sweep;
 use crate::unpack::{Unpacked, stray_token, unpack};
 use crate::work::{Place, Settlement, Stopped, Work};
 use crate::{park, pipeline};
@@ -51,21 +54,21 @@ pub async fn run(handler: Arc<Handler>, bounds: Bounds, drain: Drain) {
     };
     let delivered_before = floor::delivered_before(&owner).await;
     let floor = tokio::spawn(floor::keep(owner.clone()));
+    let counted = owner.clone();
+    let count = tokio::spawn(async move { sweep::count(&counted).await });
     Share::new(owner, consumer, bounds, delivered_before)
         .run()
         .await;
     // It ends with the same signal; what it was writing is written again.
     let _ = floor.await;
+    let _ = count.await;
 }
 
 async fn bind(owner: &Owner) -> Option<SharedConsumer> {
     let handler = &owner.handler;
     loop {
         let bound = match handler.broker.links(handler.name()).await {
-            Ok(links) => {
-                let (stream, durable) = (&handler.source.stream, handler.lineage.as_str());
-                SharedConsumer::bind(links, stream, durable, Pace::default()).await
-            }
+            Ok(links) => consumer(handler, links).await,
             Err(error) => Err(error),
         };
         match bound {
@@ -77,6 +80,13 @@ async fn bind(owner: &Owner) -> Option<SharedConsumer> {
             () = owner.leave.cancelled() => return None,
         }
     }
+}
+
+/// The consumer, once batched reads of the ledger may be believed.
+async fn consumer(handler: &Handler, links: Links) -> Result<SharedConsumer, Error> {
+    handler.ledger.set_floor_from_leader().await?;
+    let (stream, durable) = (&handler.source.stream, handler.lineage.as_str());
+    SharedConsumer::bind(links, stream, durable, Pace::default()).await
 }
 
 /// This host's share of the consumer, and what it is working on.
@@ -295,7 +305,16 @@ async fn settle(owner: &Owner, unpacked: Unpacked) -> Result<(), Stopped> {
 
 async fn process(owner: &Owner, work: &Work) -> Result<Settlement, Stopped> {
     let key = wharf_core::ids::event_entity(&work.event.source, &work.event.id);
-    pipeline::process(owner, &Entity::new(&key), work).await
+    let entity = Entity::new(&key);
+    let delivered = work
+        .delivery
+        .as_ref()
+        .map_or(1, |delivery| delivery.delivered);
+    if delivered > 1 {
+        // Another host may have committed it since this one looked last.
+        entity.distrust().await;
+    }
+    pipeline::process(owner, &entity, work).await
 }
 
 async fn keep_alive(token: &AckToken) -> std::convert::Infallible {

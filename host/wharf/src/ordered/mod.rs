@@ -11,7 +11,6 @@ pub mod lanes;
 pub mod lease;
 mod line;
 mod reign;
-mod sweep;
 mod tenancy;
 
 use std::panic::AssertUnwindSafe;

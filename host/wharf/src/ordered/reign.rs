@@ -13,19 +13,20 @@ use wharf_jetstream::timers::{Fired, Firings};
 
 use wharf_telemetry::metrics::{ReopenReason, Unsettled, UnsettledState};
 
+use super::Settings;
 use super::claim::Claimed;
 use super::lane::Settles;
 use super::lanes::{Book, Lanes};
 use super::lease::Lease;
 use super::line::Aside;
 use super::tenancy::{CHECKPOINT_EVERY, Tenancy};
-use super::{Settings, sweep};
 use crate::drain::Drain;
 use crate::entity::Entity;
 use crate::handler::Handler;
 use crate::owner::Owner;
 use crate::park;
 use crate::standing::Standing;
+use crate::sweep;
 use crate::unpack::{Unpacked, stray_token, unpack};
 use crate::work::{Place, Settlement, Work};
 

@@ -12,11 +12,19 @@ use tokio::sync::mpsc;
 use wharf_core::outcome::HostFault;
 use wharf_core::record::{self, Record};
 
-use super::lanes::Lanes;
+use crate::ordered::lanes::Lanes;
 use crate::owner::Owner;
 
 /// Entities on their way from the sweep to their lanes.
 const AHEAD: usize = 64;
+
+/// Counts what stands still, for a handler whose entities have no lanes.
+pub async fn count(owner: &Owner) {
+    tokio::select! {
+        () = sweep(owner, None) => {}
+        () = owner.leave.cancelled() => {}
+    }
+}
 
 /// Starts the pass; the keys come as they are found.
 pub fn start(owner: &Arc<Owner>, lanes: &Lanes) -> mpsc::Receiver<String> {
@@ -24,14 +32,14 @@ pub fn start(owner: &Arc<Owner>, lanes: &Lanes) -> mpsc::Receiver<String> {
     let owner = owner.clone();
     lanes.aside(async move {
         tokio::select! {
-            () = sweep(&owner, &found) => {}
+            () = sweep(&owner, Some(&found)) => {}
             () = owner.leave.cancelled() => {}
         }
     });
     keys
 }
 
-async fn sweep(owner: &Owner, found: &mpsc::Sender<String>) {
+async fn sweep(owner: &Owner, found: Option<&mpsc::Sender<String>>) {
     loop {
         match pass(owner, found).await {
             Ok(()) => return,
@@ -41,7 +49,7 @@ async fn sweep(owner: &Owner, found: &mpsc::Sender<String>) {
     }
 }
 
-async fn pass(owner: &Owner, found: &mpsc::Sender<String>) -> Result<(), HostFault> {
+async fn pass(owner: &Owner, found: Option<&mpsc::Sender<String>>) -> Result<(), HostFault> {
     let ledger = &owner.handler.ledger;
     let broker = |e: wharf_jetstream::error::Error| HostFault::broker(e.to_string());
     let mut held = ledger.sweep_held().await.map_err(broker)?;
@@ -78,7 +86,15 @@ async fn pass(owner: &Owner, found: &mpsc::Sender<String>) -> Result<(), HostFau
 
 /// False when nobody takes keys any more. A stray has no lane: it waits for a
 /// person.
-async fn visit(owner: &Owner, found: &mpsc::Sender<String>, token: &str, record: Record) -> bool {
+async fn visit(
+    owner: &Owner,
+    found: Option<&mpsc::Sender<String>>,
+    token: &str,
+    record: Record,
+) -> bool {
     owner.standing.see(token, Some(&record));
-    record.key.is_empty() || found.send(record.key).await.is_ok()
+    match found {
+        Some(found) if !record.key.is_empty() => found.send(record.key).await.is_ok(),
+        Some(_) | None => true,
+    }
 }
