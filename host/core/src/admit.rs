@@ -98,7 +98,7 @@ fn admit_queued(record: &Record, facts: &Facts<'_>, at: Position) -> Admission {
 /// A timer runs only while the record holds it: it may have fired elsewhere, or
 /// been cancelled or replaced since.
 fn admit_timer(record: &Record, id: &str) -> Admission {
-    let holds = |timer: &Timer| record_timer_id(timer) == id;
+    let holds = |timer: &Timer| record_timer_id(timer) == id && !record.is_dead_timer(timer);
     match record.timers.iter().any(holds) {
         true => Admission::Run,
         false => Admission::Duplicate(Duplicate::Resolved),
@@ -149,7 +149,11 @@ fn admit_log(
 fn admit_shared(record: &Record, facts: &Facts<'_>, at: Position) -> Admission {
     match record.queue() {
         Some((head, tail)) if (head..=tail).contains(&at.sequence) => Admission::Rewrite,
-        Some(_) => Admission::Duplicate(Duplicate::KnownId),
+        // Another event under this id: what blocks it may have had other content.
+        Some(_) => match admit_known(record, facts) {
+            Some(Admission::Duplicate(why)) => Admission::Duplicate(why),
+            Some(_) | None => Admission::Queue,
+        },
         None => admit_known(record, facts).unwrap_or(Admission::Run),
     }
 }

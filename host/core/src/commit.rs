@@ -4,7 +4,7 @@
 use crate::admit::{Facts, Origin};
 use crate::contract::{Due, Effects, StateChange, TimerChange};
 use crate::effects::{Refusal, TIMER_AFTER_MAX_MS};
-use crate::ids::timer_id;
+use crate::ids::{event_hash, timer_id};
 use crate::judge::Death;
 use crate::manifest::{Dedup, OnDead, StatePolicy};
 use crate::record::{
@@ -163,10 +163,21 @@ pub fn confirmed(record: &Record, stamp: &Stamp<'_>) -> Record {
 pub fn outbox_blocked(record: &Record, stamp: &Stamp<'_>, code: &str, message: &str) -> Record {
     let mut next = base(Some(record), stamp);
     let mut block = next.block.take().unwrap_or_else(Block::live);
-    block.set_status(Status::OutboxBlocked);
-    code.clone_into(&mut block.code);
-    message.clone_into(&mut block.message);
+    // What else holds the entity outlives this.
+    if block.status() == Status::Live {
+        block.set_status(Status::OutboxBlocked);
+        code.clone_into(&mut block.code);
+        message.clone_into(&mut block.message);
+    }
     next.block = Some(block);
+    next
+}
+
+/// What the queue still names cannot come any more: neither its entries nor
+/// their events are there.
+pub fn queue_gone(record: &Record, stamp: &Stamp<'_>) -> Record {
+    let mut next = base(Some(record), stamp);
+    next.block = None;
     next
 }
 
@@ -255,8 +266,7 @@ fn settle(next: &mut Record, change: &Change<'_>) {
     }
     let queue = Queue::of(next).without(facts);
     next.block = match next.block.take() {
-        // A timer's attempts are not this event's to forget, nor the reverse.
-        Some(block) if is_trouble_of_another(&block, facts) => Some(queue.behind(block)),
+        Some(block) if keeps_trouble(next, &block, facts) => Some(queue.behind(block)),
         Some(_) | None => (queue.tail > 0).then(|| queue.behind(Block::live())),
     };
 }
@@ -312,12 +322,24 @@ impl Queue {
     }
 }
 
-fn is_trouble_of_another(block: &Block, facts: &Facts<'_>) -> bool {
-    let trouble = match block.status() {
-        Status::Retrying | Status::WaitingNeed | Status::NotReady => true,
-        Status::Live | Status::Dead | Status::OutboxBlocked => false,
-    };
-    trouble && block.event != facts.event
+/// A timer's attempts are not an event's to forget, nor the reverse. Trouble of
+/// another event of the log is over: it came before this one, and was settled
+/// without a word, by a version that does not listen to it.
+fn keeps_trouble(next: &Record, block: &Block, facts: &Facts<'_>) -> bool {
+    if !block.status().is_trouble() || block.event == facts.event {
+        return false;
+    }
+    match facts.origin {
+        Origin::Timer { .. } => true,
+        Origin::Log { .. } | Origin::Shared { .. } | Origin::Queue { .. } => {
+            next.timers.iter().any(|timer| is_event_of(timer, block))
+        }
+    }
+}
+
+/// Whether a block speaks of the event that a timer comes back as.
+pub fn is_event_of(timer: &Timer, block: &Block) -> bool {
+    block.event == event_hash(record::TIMER_SOURCE, &record_timer_id(timer))
 }
 
 /// The sequence an entry is filed under, or the timer's id.

@@ -5,7 +5,7 @@
 //! `now` and random numbers come in as arguments.
 
 // A new variant must break the build wherever a decision is missing.
-#![deny(clippy::wildcard_enum_match_arm)]
+#![cfg_attr(not(test), deny(clippy::wildcard_enum_match_arm))]
 
 pub mod admit;
 pub mod backoff;

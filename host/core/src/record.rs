@@ -242,6 +242,16 @@ pub enum Status {
     OutboxBlocked = 5,
 }
 
+impl Status {
+    /// The entity's first unsettled event has failed, and is tried again.
+    pub fn is_trouble(self) -> bool {
+        match self {
+            Self::Retrying | Self::WaitingNeed | Self::NotReady => true,
+            Self::Live | Self::Dead | Self::OutboxBlocked => false,
+        }
+    }
+}
+
 /// A dead event that did not block its key.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct DeadEntry {
@@ -406,14 +416,14 @@ impl Record {
 
     /// The timer whose attempts the block counts.
     pub fn troubled_timer(&self) -> Option<&Timer> {
-        let block = self.block.as_ref()?;
-        self.timers.iter().find(|timer| {
-            let id = crate::commit::record_timer_id(timer);
-            block.event == crate::ids::event_hash(TIMER_SOURCE, &id)
-        })
+        let block = self.block.as_ref().filter(|b| b.status().is_trouble())?;
+        self.timers
+            .iter()
+            .find(|timer| crate::commit::is_event_of(timer, block))
     }
 
-    fn is_dead_timer(&self, timer: &Timer) -> bool {
+    /// Whether it is a dead letter whose data the record still holds.
+    pub fn is_dead_timer(&self, timer: &Timer) -> bool {
         let head = self.block.as_ref().map_or("", |block| &block.head_timer);
         let mut dead = self.dead.iter().map(|dead| dead.timer_id.as_str());
         if head.is_empty() && self.dead.is_empty() {

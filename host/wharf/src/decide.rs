@@ -193,6 +193,9 @@ fn bad_output(refusal: &Refusal) -> GuestFault {
 /// Only the pace of looking at a need that is down differs.
 fn says_the_same(written: &Block, block: &Block) -> bool {
     let paced = Block {
+        head: block.head,
+        tail: block.tail,
+        queued: block.queued,
         waits: block.waits,
         next_due_ms: block.next_due_ms,
         excluded_ms: block.excluded_ms,

@@ -106,6 +106,29 @@ pub async fn duplicate(
     Ok(Settlement::Duplicate)
 }
 
+/// This version does not listen to the event. If an earlier one had trouble with
+/// it, that is over.
+///
+/// # Errors
+/// [`Stopped`] when the lane has to end first.
+pub async fn ignored(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlement, Stopped> {
+    loop {
+        let known = load(owner, entity).await?;
+        let event = work.facts().event;
+        let troubled = |record: &&Record| {
+            let block = record.block.as_ref();
+            block.is_some_and(|block| block.status().is_trouble() && block.event == event)
+        };
+        let Some(record) = known.record().filter(troubled) else {
+            return Ok(Settlement::Ignored);
+        };
+        let next = owner
+            .handler
+            .change(entity, work, |change| commit::passed(record, change));
+        entity.write(owner, &known, next).await?;
+    }
+}
+
 /// Takes an event that needs no work out of the queue, if it is still there.
 ///
 /// # Errors

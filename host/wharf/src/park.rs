@@ -115,11 +115,14 @@ pub async fn rewrite(owner: &Owner, entity: &Entity, work: &Work) -> Result<Sett
     } else {
         Settlement::Dead
     };
-    if let Ok(parking::Entry::Whole(_)) = owner
+    let parked = owner
         .handler
         .parking
         .read(&entity.token, &position(work))
-        .await
+        .await;
+    // One that was queued and is dead since says so from now on.
+    if let Ok(parking::Entry::Whole(bytes)) = parked
+        && entry::decode(&bytes).is_ok_and(|entry| entry.code == code)
     {
         return Ok(settlement);
     }
@@ -420,6 +423,7 @@ fn position(work: &Work) -> EntryPosition {
 fn describe(owner: &Owner, work: &Work) -> Entry {
     let event = &work.event;
     let source = &owner.handler.source;
+    let origin = work.delivery.as_ref().map(|delivery| &delivery.origin);
     let (timer_id, subject, header_block, data) = match (&work.place, &work.delivery) {
         (Place::Timer { id }, _) => (id.clone(), String::new(), Bytes::new(), event.data.clone()),
         (_, Some(delivery)) => (
@@ -438,7 +442,7 @@ fn describe(owner: &Owner, work: &Work) -> Entry {
     Entry {
         key: work.key.clone(),
         stream: source.stream.clone(),
-        created_ns: source.created_ns,
+        created_ns: origin.map_or(source.created_ns, |origin| origin.created_ns),
         sequence: event.position.sequence,
         stored_ns: event.position.stored_ns,
         subject,

@@ -62,7 +62,9 @@ async fn straight(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlem
         }
         let known = finish::load(owner, entity).await?;
         match admit(known.record(), &work.facts()) {
-            Admission::Run if work.ignored => return Ok(Settlement::Ignored),
+            Admission::Run | Admission::RunRestored | Admission::Conflict if work.ignored => {
+                return finish::ignored(owner, entity, work).await;
+            }
             Admission::Run => {}
             Admission::RunRestored => owner.handler.alarm_restored(work),
             Admission::Duplicate(why) => return finish::duplicate(owner, entity, work, why).await,

@@ -131,6 +131,9 @@ fn say_once() -> impl FnMut(&wharf_jetstream::error::Error, Duration) {
     }
 }
 
+/// How long tasks may take to hear that they are cut off, releases included.
+const CUT_WITHIN: Duration = Duration::from_secs(4);
+
 /// Runs every handler until all have drained.
 async fn work(options: &HostOptions, handlers: Vec<Arc<Handler>>, drain: &Drain) {
     let settings = settings(&options.place);
@@ -141,10 +144,22 @@ async fn work(options: &HostOptions, handlers: Vec<Arc<Handler>>, drain: &Drain)
             Ordering::None => tasks.spawn(unordered::run(handler, settings.bounds, drain.clone())),
         };
     }
-    while let Some(ended) = tasks.join_next().await {
-        if let Err(error) = ended {
-            tracing::error!(%error, "a handler's task ended badly");
+    let joined = async {
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a handler's task ended badly");
+            }
         }
+    };
+    let late = async {
+        drain.cut.cancelled().await;
+        tokio::time::sleep(CUT_WITHIN).await;
+    };
+    tokio::select! {
+        () = joined => {}
+        // Everything durable is one compare-and-set: what is left is a crash at
+        // a place that the next owner knows how to go on from.
+        () = late => tracing::warn!("what still waits for the broker is left behind"),
     }
 }
 

@@ -92,9 +92,12 @@ async fn visit(
     token: &str,
     record: Record,
 ) -> bool {
-    owner.standing.see(token, Some(&record));
     match found {
+        // Its lane reads it again, and counts what it finds then.
         Some(found) if !record.key.is_empty() => found.send(record.key).await.is_ok(),
-        Some(_) | None => true,
+        Some(_) | None => {
+            owner.standing.see(token, Some(&record));
+            true
+        }
     }
 }

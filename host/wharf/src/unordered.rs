@@ -6,10 +6,13 @@
 
 mod floor;
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::task::{JoinError, JoinSet};
 use wharf_core::outcome::HostFault;
 use wharf_core::progress::Bounds;
@@ -102,6 +105,7 @@ struct Share {
     delivered_before: u64,
     /// Set while the ledger has no room for more.
     full: Option<Unsettled>,
+    at_work: Arc<AtWork>,
     tasks: JoinSet<Ended>,
 }
 
@@ -135,6 +139,7 @@ impl Share {
             asked: Load::default(),
             delivered_before,
             full: None,
+            at_work: Arc::default(),
             tasks: JoinSet::new(),
         }
     }
@@ -230,12 +235,23 @@ impl Share {
         self.owner.handler.metrics.set_lag(delivery.pending);
         let first_seen =
             delivery.delivered == 1 && delivery.position.sequence > self.delivered_before;
-        let work = one(self.owner.clone(), delivery, first_seen);
+        let work = one(
+            self.owner.clone(),
+            self.at_work.clone(),
+            delivery,
+            first_seen,
+        );
+        let owner = self.owner.clone();
         self.tasks.spawn(async move {
-            Ended {
-                bytes,
-                token: work.await,
-            }
+            // After a panic it comes again when the ack wait is over.
+            let token = match AssertUnwindSafe(work).catch_unwind().await {
+                Ok(token) => token,
+                Err(panic) => {
+                    owner.handler.report(&HostFault::panic(panic.as_ref()));
+                    None
+                }
+            };
+            Ended { bytes, token }
         });
     }
 
@@ -264,11 +280,16 @@ impl Share {
 
 /// One delivery, kept alive until it is settled. Gives the token back when it
 /// was not.
-async fn one(owner: Arc<Owner>, delivery: Delivery, first_seen: bool) -> Option<AckToken> {
+async fn one(
+    owner: Arc<Owner>,
+    at_work: Arc<AtWork>,
+    delivery: Delivery,
+    first_seen: bool,
+) -> Option<AckToken> {
     let token = delivery.token.clone()?;
     let work = unpack(&owner.handler, delivery, Place::Shared, first_seen);
     let settled = tokio::select! {
-        settled = settle(&owner, work) => settled,
+        settled = settle(&owner, &at_work, work) => settled,
         never = keep_alive(&token) => match never {},
     };
     match settled {
@@ -282,15 +303,15 @@ async fn one(owner: Arc<Owner>, delivery: Delivery, first_seen: bool) -> Option<
     }
 }
 
-async fn settle(owner: &Owner, unpacked: Unpacked) -> Result<(), Stopped> {
+async fn settle(owner: &Owner, at_work: &AtWork, unpacked: Unpacked) -> Result<(), Stopped> {
     let (work, settlement) = match unpacked {
         Unpacked::Work(work) => {
-            let settlement = process(owner, &work).await?;
+            let settlement = process(owner, at_work, &work).await?;
             (work, settlement)
         }
         Unpacked::Ignored(work) => (work, Settlement::Ignored),
         Unpacked::Stray(work, why) => {
-            let token = stray_token(&owner.handler, work.event.position);
+            let token = stray_token(&work);
             let settlement =
                 park::stray(owner, &Entity::with_token("", token), &work, &why).await?;
             (work, settlement)
@@ -303,8 +324,13 @@ async fn settle(owner: &Owner, unpacked: Unpacked) -> Result<(), Stopped> {
     Ok(())
 }
 
-async fn process(owner: &Owner, work: &Work) -> Result<Settlement, Stopped> {
+async fn process(owner: &Owner, at_work: &AtWork, work: &Work) -> Result<Settlement, Stopped> {
     let key = wharf_core::ids::event_entity(&work.event.source, &work.event.id);
+    let turn = at_work.begin(&key);
+    if turn.is_none() {
+        // The same event, published twice, is at work beside it.
+        work.begun.store(true, Ordering::Relaxed);
+    }
     let entity = Entity::new(&key);
     let delivered = work
         .delivery
@@ -315,6 +341,37 @@ async fn process(owner: &Owner, work: &Work) -> Result<Settlement, Stopped> {
         entity.distrust().await;
     }
     pipeline::process(owner, &entity, work).await
+}
+
+/// Events that this host works on just now.
+#[derive(Default)]
+struct AtWork(Mutex<HashSet<String>>);
+
+/// An event's turn, until it is dropped.
+struct Turn<'a> {
+    at_work: &'a AtWork,
+    key: String,
+}
+
+impl AtWork {
+    /// None when the event has its turn already.
+    fn begin(&self, key: &str) -> Option<Turn<'_>> {
+        let new = self.keys().insert(key.to_owned());
+        new.then(|| Turn {
+            at_work: self,
+            key: key.to_owned(),
+        })
+    }
+
+    fn keys(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.0.lock().expect("no panic while held")
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.at_work.keys().remove(&self.key);
+    }
 }
 
 async fn keep_alive(token: &AckToken) -> std::convert::Infallible {

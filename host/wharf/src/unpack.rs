@@ -85,11 +85,12 @@ pub fn queued(handler: &Handler, entry: &Entry) -> Unpacked {
 }
 
 /// The token under which a stray is filed.
-pub fn stray_token(handler: &Handler, at: Position) -> String {
-    let source = &handler.source;
+pub fn stray_token(work: &Work) -> String {
+    let origin = work.delivery.as_ref().map(|delivery| &delivery.origin);
+    let (stream, created_ns) = origin.map_or(("", 0), |o| (o.stream.as_str(), o.created_ns));
     ids::entity_token(&format!(
-        "\0stray/{}/{}/{}",
-        source.stream, source.created_ns, at.sequence
+        "\0stray/{stream}/{created_ns}/{}",
+        work.sequence()
     ))
 }
 

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use wharf_core::commit;
 use wharf_core::entry::{self, Entry};
 use wharf_core::outcome::HostFault;
 use wharf_core::record::{Record, Status, Timer};
@@ -119,7 +120,8 @@ impl Lane {
             self.line().look_behind();
         }
         if self.run_due_timers(owner).await? == Due::Behind {
-            self.line().stall();
+            // The event in trouble may be one of the queue.
+            self.stall();
             // The lane looks again by itself; the firing would only come again
             // every half minute, and keep those of other keys waiting.
             if let Aside::Firing(firing) = item {
@@ -138,11 +140,19 @@ impl Lane {
     /// timer that a newer owner's commit has set.
     async fn let_go(&self, owner: &Owner, firing: &Firing) -> Result<(), Stopped> {
         self.entity.distrust().await;
-        self.run_due_timers(owner).await?;
+        if self.run_due_timers(owner).await? == Due::Behind {
+            self.stall();
+        }
         owner.may_start().await?;
         // Lost with the connection, the firing comes again and finds nothing.
         let _ = firing.token.ack().await;
         Ok(())
+    }
+
+    fn stall(&self) {
+        let mut line = self.line();
+        line.stall();
+        line.look_behind();
     }
 
     /// Runs the timers that are due and arms the next. A blocked entity's come
@@ -161,7 +171,7 @@ impl Lane {
             if record.status() == Status::Dead {
                 return Ok(Due::Ran(ran));
             }
-            if is_in_trouble(record) && record.troubled_timer().is_none() {
+            if record.status().is_trouble() && record.troubled_timer().is_none() {
                 return Ok(Due::Behind);
             }
             match record.troubled_timer().or_else(|| record.next_timer()) {
@@ -182,6 +192,9 @@ impl Lane {
     /// waited behind it.
     async fn run_troubled_timer(&self, owner: &Owner) -> Result<(), Stopped> {
         let known = finish::load(owner, &self.entity).await?;
+        if let Some(timer) = known.record().and_then(Record::dead_timer) {
+            return park::dead_timer(owner, &self.entity, &known, timer).await;
+        }
         match known.record().and_then(Record::troubled_timer) {
             Some(timer) => self.run_timer(owner, timer).await,
             None => Ok(()),
@@ -221,11 +234,9 @@ impl Lane {
         if owner.read() < tail {
             return self.await_spill(owner).await;
         }
-        let below = self.line().spill_floor();
-        let mut sequences = self.queued_from(owner, head, record).await?;
-        sequences.retain(|sequence| below.is_none_or(|below| *sequence < below));
+        let sequences = self.ready(owner).await?;
         if sequences.is_empty() {
-            return self.await_spill(owner).await;
+            return self.await_entries(owner, (head, tail)).await;
         }
         for sequence in sequences {
             match self.entry(owner, sequence).await? {
@@ -259,28 +270,23 @@ impl Lane {
         }
     }
 
-    /// The sequences of the entries from `head` on, in order. Entries below it
-    /// are resolved, and only a crash kept them from being removed.
-    async fn queued_from(
-        &self,
-        owner: &Owner,
-        head: u64,
-        record: Option<&Record>,
-    ) -> Result<Vec<u64>, Stopped> {
-        let positions = loop {
-            match owner.handler.parking.list(&self.entity.token).await {
-                Ok(positions) => break positions,
-                Err(error) => {
-                    let fault = HostFault::broker(error.to_string());
-                    owner.pause_before(&fault, FAULT_PAUSE_MS).await?;
-                }
-            }
+    /// The sequences of the entries that may run, in order: from the queue's head
+    /// up to what is still on its way there. Entries below the head are resolved,
+    /// and only a crash kept them from being removed.
+    async fn ready(&self, owner: &Owner) -> Result<Vec<u64>, Stopped> {
+        // First what spills, then the record: what has begun to spill since is
+        // above, and what has ended is in the record.
+        let below = self.line().spill_floor().unwrap_or(u64::MAX);
+        let known = finish::load(owner, &self.entity).await?;
+        let Some((head, _)) = known.record().and_then(Record::queue) else {
+            return Ok(Vec::new());
         };
-        let mut waiting = Vec::with_capacity(positions.len());
-        for position in positions {
+        let mut ready = Vec::new();
+        for position in self.entries(owner).await? {
             match position {
-                EntryPosition::Stream(sequence) if sequence >= head => waiting.push(sequence),
-                EntryPosition::Stream(sequence) if !is_listed(record, sequence) => {
+                EntryPosition::Stream(sequence) if sequence >= below => {}
+                EntryPosition::Stream(sequence) if sequence >= head => ready.push(sequence),
+                EntryPosition::Stream(sequence) if !is_listed(known.record(), sequence) => {
                     // Still there, it is found by the next queue of the key.
                     let parking = &owner.handler.parking;
                     let _ = parking.delete(&self.entity.token, &position).await;
@@ -288,7 +294,44 @@ impl Lane {
                 EntryPosition::Stream(_) | EntryPosition::Timer(_) => {}
             }
         }
-        Ok(waiting)
+        Ok(ready)
+    }
+
+    async fn entries(&self, owner: &Owner) -> Result<Vec<EntryPosition>, Stopped> {
+        loop {
+            match owner.handler.parking.list(&self.entity.token).await {
+                Ok(positions) => return Ok(positions),
+                Err(error) => {
+                    let fault = HostFault::broker(error.to_string());
+                    owner.pause_before(&fault, FAULT_PAUSE_MS).await?;
+                }
+            }
+        }
+    }
+
+    /// The record names entries that are not there. They are on their way from
+    /// this host's spiller, or their events are read again and write them;
+    /// unless all has been read, and nothing is on its way.
+    async fn await_entries(&self, owner: &Owner, queue: (u64, u64)) -> Result<(), Stopped> {
+        self.await_spill(owner).await?;
+        if self.line().spill_floor().is_some() || !self.ready(owner).await?.is_empty() {
+            return Ok(());
+        }
+        let known = finish::load(owner, &self.entity).await?;
+        let Some(record) = known.record().filter(|r| r.queue() == Some(queue)) else {
+            return Ok(());
+        };
+        tracing::error!(
+            handler = owner.handler.name(),
+            key = self.entity.key,
+            head = queue.0,
+            tail = queue.1,
+            "the queue names events that are neither parked nor in the source any more"
+        );
+        let next = owner
+            .handler
+            .stamp(&self.entity, |stamp| commit::queue_gone(record, stamp));
+        self.entity.write(owner, &known, next).await.map(|_| ())
     }
 
     /// None while the entry is not there, or not whole.
@@ -340,13 +383,6 @@ const SPILL_LOOK: Duration = Duration::from_millis(500);
 
 fn is_listed(record: Option<&Record>, sequence: u64) -> bool {
     record.is_some_and(|record| record.dead.iter().any(|dead| dead.sequence == sequence))
-}
-
-fn is_in_trouble(record: &Record) -> bool {
-    match record.status() {
-        Status::Retrying | Status::WaitingNeed | Status::NotReady => true,
-        Status::Live | Status::Dead | Status::OutboxBlocked => false,
-    }
 }
 
 /// One in trouble keeps its own time; the pipeline waits for that.

@@ -61,6 +61,9 @@ pub async fn reign(
     claimed: Claimed,
 ) -> End {
     let mut reign = Reign::new(handler, partition, settings, drain, claimed);
+    // However this ends, by a panic too, no lane outlives it.
+    let _leave = reign.owner.leave.clone().drop_guard();
+    let _cut = reign.owner.cut.clone().drop_guard();
     tracing::info!(
         handler = handler.name(),
         partition,
@@ -157,7 +160,6 @@ impl Reign {
                 biased;
                 () = leave.cancelled() => Err(self.left()),
                 _ = tick.tick() => self.beat().await,
-                read = reader.next() => self.read(read).await,
                 fired = next_firing(&mut firings) => {
                     self.fire(fired, &mut firings);
                     Ok(())
@@ -166,6 +168,7 @@ impl Reign {
                     self.lanes.push_aside(&key, Aside::Visit);
                     Ok(())
                 }
+                read = reader.next() => self.read(read).await,
                 () = self.book.changed() => Ok(()),
             };
             if let Err(end) = ended {
@@ -303,6 +306,9 @@ impl Reign {
     async fn take_in(&mut self, delivery: Delivery) -> Result<(), End> {
         let at = delivery.position;
         while at.sequence > self.tenancy.checkpoint().high {
+            if self.owner.leave.is_cancelled() {
+                return Err(self.left());
+            }
             self.write(at.sequence + HIGH_STEP).await?;
         }
         self.begun = self.begun.max(at.sequence);
@@ -338,7 +344,7 @@ impl Reign {
     fn stray(&self, work: Work, why: Undecodable) {
         let (owner, book) = (self.owner.clone(), self.book.clone());
         self.lanes.aside(async move {
-            let token = stray_token(&owner.handler, work.event.position);
+            let token = stray_token(&work);
             let entity = Entity::with_token("", token);
             if let Ok(settlement) = park::stray(&owner, &entity, &work, &why).await {
                 book.settled(&work, settlement);
@@ -392,7 +398,9 @@ impl Reign {
     /// partition, releases it.
     async fn finish(mut self, end: End, drain: &Drain) -> End {
         self.owner.leave.cancel();
-        if end == End::Lost {
+        // Only a drain has time for what runs: a lane that waits for the broker
+        // would keep the partition from everybody.
+        if end != End::Drained {
             self.owner.cut.cancel();
         }
         let end = self.wind_down(end).await;

@@ -8,9 +8,11 @@ use crate::support::SOON;
 use crate::{ALONE, watch};
 use wharf_demo::stream::Stream;
 
-const ODD: [&str; 11] = [
+const ODD: [&str; 13] = [
     "*",
     ">",
+    "a",
+    "A",
     "a.b.c",
     "a*b",
     "with spaces  in it",

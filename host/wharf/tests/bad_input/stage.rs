@@ -66,6 +66,7 @@ pub fn rogue(limits: &str) -> Bundle {
         r#"stream = "TEST"
 start = "all"
 on_dead = "continue"
+timers = ["earlier", "later"]
 
 [[on]]
 subjects = ["test.rogue"]

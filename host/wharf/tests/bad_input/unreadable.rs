@@ -121,8 +121,7 @@ async fn a_subject_that_is_not_utf8_does_not_cut_off_the_events_behind_it() {
         subject: [before.as_bytes(), end].concat(),
         ..raw
     };
-    // Shown alike and not the same; the second of a kind ends the doubt of an
-    // unordered handler at once.
+    // Shown alike, and not the same.
     let bad = [
         (&keep, odd(kept("k", "1", "x"), "test.keep.", b"\xff")),
         (&keep, odd(kept("k", "2", "y"), "test.keep.", b"\xfe")),
