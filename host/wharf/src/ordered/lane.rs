@@ -259,6 +259,8 @@ impl Lane {
     }
 
     async fn run_entry(&self, owner: &Owner, entry: Entry) -> Result<(), Stopped> {
+        let token = &self.entity.token;
+        let _counted = owner.standing.work_off(token, entry.sequence);
         match unpack::queued(&owner.handler, &entry) {
             Unpacked::Work(work) => pipeline::process(owner, &self.entity, &work)
                 .await

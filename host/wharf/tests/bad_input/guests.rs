@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::stage::{Stage, for_rogue, keep, kept, rogue};
+use crate::support::ledger::Ledger;
 use crate::support::until;
 use crate::{ALONE, watch};
 
@@ -64,25 +65,7 @@ async fn each_fault_of_a_guest_ends_dead_with_its_code_and_its_traces() {
     let _alone = ALONE.lock().await;
     let mut stage = Stage::set(&[keep(), rogue(LIMITS)]).await;
     let ledger = stage.site.ledger("rogue").await;
-    let mut sequences = Vec::new();
-    for (
-        number,
-        Case {
-            event_type, data, ..
-        },
-    ) in CASES.iter().enumerate()
-    {
-        let key = format!("{number}-{event_type}");
-        sequences.push(stage.wire.publish(&for_rogue(
-            &key,
-            &format!("{key}-bad"),
-            event_type,
-            *data,
-        )));
-        stage
-            .wire
-            .publish(&for_rogue(&key, &format!("{key}-good"), "count", ""));
-    }
+    let sequences = send_each_fault(&mut stage);
     let last = stage.wire.publish(&for_rogue("last", "last", "count", ""));
     let what = "every fault to be settled";
     until(what, PATIENCE, async || {
@@ -90,55 +73,57 @@ async fn each_fault_of_a_guest_ends_dead_with_its_code_and_its_traces() {
     })
     .await;
     for (case, sequence) in CASES.iter().zip(sequences) {
-        let name = format!("{} {}", case.event_type, case.data);
-        let entry = watch::parked(&ledger, sequence).await;
-        assert_eq!(entry.code, case.code, "{name}: {}", entry.message);
-        assert!(
-            entry.message.contains(case.says),
-            "{name}: {}",
-            entry.message
-        );
-        assert_eq!(
-            (u64::from(entry.guest_faults), entry.transient),
-            (FAULTS, 0),
-            "{name}"
-        );
-        // Of the version that the good event behind it ran on, too.
-        let record = ledger
-            .record(&entry.key)
-            .await
-            .expect("the good event was committed");
-        assert_eq!(
-            (entry.digest.len(), &entry.digest),
-            (32, &record.digest),
-            "{name}"
-        );
-        assert!(
-            entry.first_failure_ms > 0 && entry.parked_ms >= entry.first_failure_ms,
-            "{name}"
-        );
-        if case.code == "trap" {
-            assert!(
-                entry.backtrace.contains("adversary"),
-                "{name}: {}",
-                entry.backtrace
-            );
-        }
-        if case.event_type == "panic" {
-            assert!(
-                entry.stderr_tail.contains(case.data),
-                "{name}: {}",
-                entry.stderr_tail
-            );
-        }
-        // In a fresh instance, whatever became of the one before.
-        assert_eq!(watch::text(&ledger, &entry.key).await, "1", "{name}");
+        assert_dead_and_gone_by(&ledger, case, sequence).await;
     }
     watch::some_beats(&ledger).await;
     assert_attempts(&stage).await;
     stage.host.require_running().expect("the host is alive");
     let memory = stage.host.memory().expect("the host is alive");
     assert!(memory.resident_max_bytes < RESIDENT_BYTES_MAX, "{memory:?}");
+}
+
+/// Each fault on a key of its own, with a good event behind it. Gives the
+/// sequences of the bad ones.
+fn send_each_fault(stage: &mut Stage) -> Vec<u64> {
+    let mut sequences = Vec::new();
+    for (number, case) in CASES.iter().enumerate() {
+        let key = format!("{number}-{}", case.event_type);
+        let bad = for_rogue(&key, &format!("{key}-bad"), case.event_type, case.data);
+        sequences.push(stage.wire.publish(&bad));
+        let good = for_rogue(&key, &format!("{key}-good"), "count", "");
+        stage.wire.publish(&good);
+    }
+    sequences
+}
+
+/// The dead letter tells all there is to know, and the event behind it took
+/// effect.
+async fn assert_dead_and_gone_by(ledger: &Ledger, case: &Case, sequence: u64) {
+    let name = format!("{} {}", case.event_type, case.data);
+    let entry = watch::parked(ledger, sequence).await;
+    let says = &entry.message;
+    assert_eq!(entry.code, case.code, "{name}: {says}");
+    assert!(says.contains(case.says), "{name}: {says}");
+    let attempts = (u64::from(entry.guest_faults), entry.transient);
+    assert_eq!(attempts, (FAULTS, 0), "{name}");
+    // Of the version that the good event behind it ran on, too.
+    let record = ledger.record(&entry.key).await;
+    let digest = record.expect("the good event was committed").digest;
+    assert_eq!((entry.digest.len(), &entry.digest), (32, &digest), "{name}");
+    assert!(entry.first_failure_ms > 0, "{name}");
+    assert!(entry.parked_ms >= entry.first_failure_ms, "{name}");
+    let backtrace = &entry.backtrace;
+    assert!(
+        case.code != "trap" || backtrace.contains("adversary"),
+        "{name}: {backtrace}"
+    );
+    let stderr = &entry.stderr_tail;
+    assert!(
+        case.event_type != "panic" || stderr.contains(case.data),
+        "{name}: {stderr}"
+    );
+    // In a fresh instance, whatever became of the one before.
+    assert_eq!(watch::text(ledger, &entry.key).await, "1", "{name}");
 }
 
 /// Each bad event was tried as often as the manifest allows, and no more; each

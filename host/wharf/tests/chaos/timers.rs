@@ -82,7 +82,8 @@ async fn interleaving_20_a_timers_commit_is_published_before_its_firing_is_ackno
     let host = probe.site.host().await;
     probe.send("k", "note", "after").await;
     // The outbox that is owed, and the event behind it.
-    until_unsettled(&host, "held", 2).await;
+    until_unsettled(&host, "outbox-blocked", 1).await;
+    until_unsettled(&host, "held", 1).await;
     assert_eq!(probe.state("k").await, ["armed rang", "rang"]);
     assert_eq!(probe.told("k").await, [""; 0]);
 
