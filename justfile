@@ -39,6 +39,11 @@ host *args: build handlers
 wharf *args: build
     @exec "{{ wharf }}" "$@"
 
+# Verify the audit chains of a file of `audit.appended` events (`audit-verify --help` says how)
+[no-cd]
+audit-verify *args: build
+    @exec "{{ target / "debug/audit-verify" }}" "$@"
+
 # Format all Rust code
 fmt:
     cargo fmt --all

@@ -3,9 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use crate::Error;
+use crate::load::Spec;
+use crate::report::Facts;
 
 /// Lies in every folder that a demo made, and gives leave to empty it.
 const MARK: &str = ".wharf-demo";
+
+/// The links of all audit chains, one JSON object on each line.
+pub const CHAINS: &str = "audit.ndjson";
+/// The data of an order, to be placed again under another key.
+pub const ORDER: &str = "order.json";
 
 /// What a run leaves to the next one: handlers as the host compiled them.
 const CACHE: &str = "cache";
@@ -44,6 +51,25 @@ impl Folder {
 
     pub fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// Keeps what is there to be tried by hand: the audit's chains, and an order.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn keep(&self, spec: &Spec, facts: &Facts) -> Result<(), Error> {
+        let links = facts.links.iter().map(|link| link.data.as_slice());
+        let lines: Vec<&[u8]> = links.flat_map(|link| [link, b"\n"]).collect();
+        self.write(CHAINS, &lines.concat())?;
+        let order = spec.orders().next().map(|order| order.placed);
+        let order = serde_json::to_vec(&order).expect("plain structs serialize");
+        self.write(ORDER, &order)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let path = self.0.join(name);
+        let doing = format!("writing {}", path.display());
+        std::fs::write(path, bytes).map_err(Error::io(doing))
     }
 
     /// Where the host keeps compiled handlers, from run to run.

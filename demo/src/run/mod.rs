@@ -23,7 +23,7 @@ use crate::args::{DemoArgs, GatewayArgs};
 use crate::gateway::{Gateway, Modes};
 use crate::load::{self, Counters};
 use crate::metrics::Samples;
-use crate::report::{Check, Report};
+use crate::report::{self, Check, Report};
 use outcome::per_second;
 use progress::LOOK_EVERY;
 use signals::Signals;
@@ -88,7 +88,9 @@ async fn work(args: &DemoArgs, stage: &mut Stage) -> Result<Outcome, Error> {
         tokio::try_join!(placing, follow(&client, u64::from(spec.orders), stage))?;
 
     let after = stage.host.metrics().await?;
-    let mut report = Report::collect(&client, stage.gateway.ledger()).await?;
+    let facts = report::collect_facts(&client, stage.gateway.ledger()).await?;
+    stage.folder.keep(&spec, &facts)?;
+    let mut report = Report::of(&facts);
     report.add(rest_check(&after));
     let took = last_moved
         .saturating_duration_since(done.begun)

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use super::folder::{CHAINS, ORDER};
 use super::outcome::Outcome;
 use super::stage::Stage;
 use crate::args::{DemoArgs, Output};
@@ -44,7 +45,9 @@ pub fn what_is_up(args: &DemoArgs, stage: &Stage) -> String {
   logs      {folder}
 
 Next:
-  wharf entity show order {order} --config {folder}/wharf.toml
+  ./just wharf entity show order {order} --config {folder}/wharf.toml
+  ./just wharf publish order.placed --key ORD-MINE --data @{folder}/{ORDER} --config {folder}/wharf.toml --wait
+  ./just audit-verify {folder}/{CHAINS}
   curl -X PUT {gateway}/control -H 'content-type: application/json' -d '{{\"down_ms\": 20000}}'"
     )
 }

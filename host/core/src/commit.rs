@@ -177,7 +177,13 @@ pub fn outbox_blocked(record: &Record, stamp: &Stamp<'_>, code: &str, message: &
 /// their events are there.
 pub fn queue_gone(record: &Record, stamp: &Stamp<'_>) -> Record {
     let mut next = base(Some(record), stamp);
-    next.block = None;
+    let of_timer = record.troubled_timer().is_some();
+    next.block = next.block.take().filter(|_| of_timer).map(|block| Block {
+        head: 0,
+        tail: 0,
+        queued: 0,
+        ..block
+    });
     next
 }
 

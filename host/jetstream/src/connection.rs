@@ -5,6 +5,7 @@
 //! client parses, routes and writes each in one task, and because a message
 //! that the client cannot parse drops the connection that it came on.
 
+mod credentials;
 mod options;
 mod request;
 mod settings;

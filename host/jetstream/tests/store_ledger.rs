@@ -144,11 +144,8 @@ async fn no_batch_is_believed_before_the_leader_was_asked_or_below_what_it_said(
     // The ledger begins again behind the reader's back, like a replica that
     // lags: batches reach less far than what the reader knows of.
     fresh.set_floor_from_leader().await.expect("the floor");
-    common::plain(&server)
-        .await
-        .delete_stream("WHARF-L-order-1")
-        .await
-        .expect("deleted");
+    let js = common::plain(&server).await;
+    common::delete_stream(&server, &js, "WHARF-L-order-1").await;
     provision(&server, &place()).await;
     let again = ledger_on(connect(&server).await).await;
     commit(&again, "a", 0, "new").await;

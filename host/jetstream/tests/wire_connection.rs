@@ -3,6 +3,9 @@
 
 mod common;
 
+use data_encoding::BASE64URL_NOPAD;
+use nkeys::KeyPair;
+
 use common::{Server, connect, plain, settings, soon, stream, until};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -75,6 +78,76 @@ async fn each_reason_why_no_connection_is_made_is_told_apart() {
         file.is_in_settings() && file.to_string().contains("/no/such.creds"),
         "{file}"
     );
+}
+
+/// Signs what an operator, an account and a user claim, as the server reads it.
+fn jwt(issuer: &KeyPair, subject: &KeyPair, nats: serde_json::Value) -> String {
+    let claims = serde_json::json!({
+        "jti": "test", "iat": 1, "name": "test",
+        "iss": issuer.public_key(), "sub": subject.public_key(), "nats": nats,
+    });
+    let part = |value: &serde_json::Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
+    let header = serde_json::json!({ "typ": "JWT", "alg": "ed25519-nkey" });
+    let signed = format!("{}.{}", part(&header), part(&claims));
+    let signature = issuer.sign(signed.as_bytes()).expect("a signature");
+    format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature))
+}
+
+fn credentials(account: &KeyPair, user: &KeyPair) -> String {
+    let limits =
+        serde_json::json!({ "subs": -1, "data": -1, "payload": -1, "type": "user", "version": 2 });
+    let token = jwt(account, user, limits);
+    let seed = user.seed().expect("a key of our own");
+    format!(
+        "-----BEGIN NATS USER JWT-----\n{token}\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+    )
+}
+
+/// A server's configuration that accepts users of `account`, but for one.
+fn operated(operator: &KeyPair, account: &KeyPair, revoked: &KeyPair) -> String {
+    let by_operator = serde_json::json!({ "type": "operator", "version": 2 });
+    let by_account = serde_json::json!({
+        "limits": { "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1,
+            "wildcards": true, "conn": -1, "leaf": -1 },
+        "revocations": { revoked.public_key(): 4_000_000_000_u64 },
+        "type": "account", "version": 2,
+    });
+    format!(
+        "operator: {}\nresolver: MEMORY\nresolver_preload: {{ {}: {} }}\n",
+        jwt(operator, operator, by_operator),
+        account.public_key(),
+        jwt(operator, account, by_account)
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_were_renewed_are_used_by_the_next_connection() {
+    let (operator, account) = (KeyPair::new_operator(), KeyPair::new_account());
+    let (old, new) = (KeyPair::new_user(), KeyPair::new_user());
+    let mut server = Server::plain(&operated(&operator, &account, &new));
+    let file = server.folder().join("user.creds");
+    std::fs::write(&file, credentials(&account, &new)).expect("written");
+    let mut settings = settings(&server);
+    settings.auth = Auth::Credentials(file.clone());
+    let refused = refusal(&settings).await;
+    assert!(matches!(refused, Error::Unauthorized { .. }), "{refused}");
+    std::fs::write(&file, credentials(&account, &old)).expect("written");
+    let connection = connect_with(&settings, &Purpose::Control)
+        .await
+        .expect("the user is not revoked");
+
+    // The old user is revoked while the server is away, and the file renewed.
+    server.kill();
+    server.reconfigure(&operated(&operator, &account, &old));
+    std::fs::write(&file, credentials(&account, &new)).expect("written");
+    server.restart();
+    soon("the renewed credentials", connection.connected()).await;
+    until("the new user's connection", async || {
+        let flushed = connection.client().flush().await;
+        flushed.is_ok() && connection.status().borrow().reconnects == 1
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 mod common;
 
 use common::reading::{MANY, mark, reader, sequences};
-use common::{PATIENCE, Server, links, plain, soon, store, stream, until};
+use common::{PATIENCE, Server, delete_stream, links, plain, soon, store, stream, until};
 use wharf_jetstream::connection::Links;
 use wharf_jetstream::reader::{Event, Reader, RolledBack, Settings, SourceMark};
 
@@ -123,7 +123,7 @@ async fn a_missing_stream_is_reported_and_waited_for() {
     stream(&js, "A").await;
     let links = links(&server).await;
     let mut reader = reader(&links, "A", &[], 1).await;
-    js.delete_stream("A").await.expect("deleted");
+    delete_stream(&server, &js, "A").await;
     let first = soon("a report", reader.next())
         .await
         .expect("no other source");

@@ -13,7 +13,7 @@ use wharf_core::crosscheck::RECORD_HEADROOM_BYTES;
 use wharf_core::manifest::Manifest;
 use wharf_engine::{Component, Outbound, Runtime, Settings};
 use wharf_jetstream::api::Api;
-use wharf_jetstream::api::stream::StreamInfo;
+use wharf_jetstream::api::stream::{Retention, StreamInfo};
 use wharf_jetstream::catalog::{Catalog, Covering};
 use wharf_jetstream::connection::Broker;
 use wharf_jetstream::ledger::Ledger;
@@ -261,6 +261,9 @@ impl Parts {
                     ));
                 }
             };
+            if info.config.retention != Retention::Limits || info.config.max_msgs_per_subject > 0 {
+                return Err(forgets(manifest, event_type, &info.config.name));
+            }
             let destination = Destination {
                 stream: info.config.name.clone(),
                 duplicate_window_ms: info.config.duplicate_window / 1_000_000,
@@ -269,6 +272,16 @@ impl Parts {
         }
         Ok(destinations)
     }
+}
+
+/// Where messages vanish when they are read, or when others come, nobody can
+/// tell after a crash whether an emission has been stored.
+fn forgets(manifest: &Manifest, event_type: &str, stream: &str) -> anyhow::Error {
+    let what = format!(
+        "handler `{}` emits `{event_type}` into the stream `{stream}`, which forgets messages that were acknowledged or replaced",
+        manifest.name
+    );
+    Failure::new(Code::DestinationUnfit, what).into()
 }
 
 fn not_covered(

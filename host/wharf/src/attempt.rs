@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use wharf_core::contract;
 use wharf_core::judge;
+use wharf_core::manifest::Delivery;
 use wharf_core::record::{Block, Record};
 use wharf_engine::{Attempt, Report, State};
 use wharf_telemetry::metrics::UnsettledState;
@@ -95,6 +96,8 @@ fn event(owner: &Owner, work: &Work, block: Option<&Block>) -> contract::Event {
     let event = &work.event;
     let facts = work.facts();
     let troubled = block.is_some_and(|block| block.event == facts.event);
+    // Without a record, a copy published later cannot be told from the first.
+    let remembers = owner.handler.manifest.delivery == Delivery::EffectOnce;
     contract::Event {
         id: event.id.clone(),
         source: event.source.clone(),
@@ -106,7 +109,7 @@ fn event(owner: &Owner, work: &Work, block: Option<&Block>) -> contract::Event {
         now_ms: clock::now_ms(),
         sequence: event.position.sequence,
         attempt: 1 + judge::attempts(block, &facts.event),
-        first_try: work.first_seen && !troubled && !work.begun.load(Ordering::Relaxed),
+        first_try: work.first_seen && remembers && !troubled && !work.begun.load(Ordering::Relaxed),
         idempotency_key: owner.handler.identity(work).idempotency_key(),
         correlation_id: event
             .correlation_id

@@ -120,6 +120,8 @@ codes! {
         "make it with `wharf provision`";
     CheckpointConflict = "WH0306", Refused, "a checkpoint is of another subscription",
         "restore the old [[on]], or give the handler a new name";
+    DestinationUnfit = "WH0307", Refused, "emissions would go where messages vanish",
+        "emit into a stream with limits retention and without a limit of messages a subject";
 
     ComponentMissing = "WH0401", Check, "a bundle has no component",
         "build it with `./just handlers`; the file is handler.wasm";

@@ -207,7 +207,7 @@ async fn block(
 ) -> Result<(), Stopped> {
     let (known, _) = entity.load(owner).await?;
     if let Some(record) = known.record()
-        && record.status() != Status::OutboxBlocked
+        && record.status() == Status::Live
     {
         let next = owner.handler.stamp(entity, |stamp| {
             commit::outbox_blocked(record, stamp, code, message)

@@ -37,6 +37,7 @@ pub async fn dead(
     known: &Known,
     death: &Death,
 ) -> Result<Settlement, Stopped> {
+    work.gauge.leave_to_record();
     tracing::error!(
         handler = owner.handler.name(),
         event_id = work.event.id,
@@ -187,6 +188,7 @@ pub async fn queue_all(
             }
             _ => known,
         };
+        works.iter().for_each(|work| work.gauge.leave_to_record());
         let mut settlements = Vec::with_capacity(works.len());
         for (work, admission) in works.iter().zip(&admissions) {
             settlements.push(queue_entry(owner, entity, work, &known, admission).await?);

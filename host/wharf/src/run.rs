@@ -82,10 +82,12 @@ pub async fn host(options: HostOptions) -> anyhow::Result<()> {
     }
     tracing::info!("drained");
     drain.cut.cancel();
-    served
-        .await
-        .context("the HTTP server ended")?
-        .context("the HTTP server failed")?;
+    // A client in the middle of a request must not hold the exit up.
+    if let Ok(served) = tokio::time::timeout(SERVED_WITHIN, served).await {
+        served
+            .context("the HTTP server ended")?
+            .context("the HTTP server failed")?;
+    }
     options.logs.flush(wharf_telemetry::logs::FLUSH_MAX);
     Ok(())
 }
@@ -131,6 +133,8 @@ fn say_once() -> impl FnMut(&wharf_jetstream::error::Error, Duration) {
     }
 }
 
+/// How long answers over HTTP may take to end after the drain.
+const SERVED_WITHIN: Duration = Duration::from_secs(1);
 /// How long tasks may take to hear that they are cut off, releases included.
 const CUT_WITHIN: Duration = Duration::from_secs(4);
 

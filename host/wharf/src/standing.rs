@@ -91,11 +91,13 @@ impl Standing {
 impl Held {
     fn of(record: &Record) -> Self {
         let heads = i64::from(record.status() == Status::Dead);
+        // A dead head stands in the range, and is not counted as queued.
+        let behind_dead = |(head, tail): (u64, u64)| (head + heads.unsigned_abs(), tail);
         let queued = record.block.as_ref().map_or(0, |block| block.queued);
         Self {
             dead: heads + i64::try_from(record.dead.len()).unwrap_or(i64::MAX),
             queued: i64::from(queued),
-            queue: record.queue(),
+            queue: record.queue().map(behind_dead),
             worked_off: None,
         }
     }
@@ -165,6 +167,16 @@ mod tests {
         let given_back = standing.work_off("k", 8);
         drop(given_back);
         assert_eq!(queued(), 2, "it waits again");
+        let dies = standing.work_off("k", 8);
+        let mut dead = queue_of(1, 8);
+        dead.block
+            .as_mut()
+            .expect("a block")
+            .set_status(Status::Dead);
+        standing.see("k", Some(&dead));
+        assert_eq!(queued(), 1, "it is counted as dead");
+        drop(dies);
+        assert_eq!(queued(), 1);
         standing.see("k", None);
         assert!(standing.entities().is_empty());
     }

@@ -5,11 +5,11 @@
 //! settled. A lost acknowledgement costs a redelivery, which finds the record.
 
 mod floor;
+mod turns;
 
-use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -31,6 +31,7 @@ use crate::sweep;
 use crate::unpack::{Unpacked, stray_token, unpack};
 use crate::work::{Place, Settlement, Stopped, Work};
 use crate::{park, pipeline};
+use turns::AtWork;
 
 /// Well inside the consumer's ack wait of 30 s.
 const IN_PROGRESS_EVERY: Duration = Duration::from_secs(10);
@@ -326,9 +327,12 @@ async fn settle(owner: &Owner, at_work: &AtWork, unpacked: Unpacked) -> Result<(
 
 async fn process(owner: &Owner, at_work: &AtWork, work: &Work) -> Result<Settlement, Stopped> {
     let key = wharf_core::ids::event_entity(&work.event.source, &work.event.id);
-    let turn = at_work.begin(&key);
-    if turn.is_none() {
-        // The same event, published twice, is at work beside it.
+    let turn = tokio::select! {
+        turn = at_work.begin(&key) => turn,
+        () = owner.leave.cancelled() => return Err(Stopped),
+    };
+    if turn.had_to_wait {
+        // The same event, published twice: it has run.
         work.begun.store(true, Ordering::Relaxed);
     }
     let entity = Entity::new(&key);
@@ -341,37 +345,6 @@ async fn process(owner: &Owner, at_work: &AtWork, work: &Work) -> Result<Settlem
         entity.distrust().await;
     }
     pipeline::process(owner, &entity, work).await
-}
-
-/// Events that this host works on just now.
-#[derive(Default)]
-struct AtWork(Mutex<HashSet<String>>);
-
-/// An event's turn, until it is dropped.
-struct Turn<'a> {
-    at_work: &'a AtWork,
-    key: String,
-}
-
-impl AtWork {
-    /// None when the event has its turn already.
-    fn begin(&self, key: &str) -> Option<Turn<'_>> {
-        let new = self.keys().insert(key.to_owned());
-        new.then(|| Turn {
-            at_work: self,
-            key: key.to_owned(),
-        })
-    }
-
-    fn keys(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.0.lock().expect("no panic while held")
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.at_work.keys().remove(&self.key);
-    }
 }
 
 async fn keep_alive(token: &AckToken) -> std::convert::Infallible {

@@ -42,9 +42,9 @@ pub enum Place {
     Timer { id: String },
 }
 
-/// Counts an event in exactly one state.
+/// Counts an event in exactly one state, until it is counted by its record.
 #[derive(Debug)]
-pub struct Gauge(Mutex<Unsettled>);
+pub struct Gauge(Mutex<Option<Unsettled>>);
 
 /// How an event was settled. Metrics and logs carry it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,12 +69,19 @@ pub struct Stopped;
 impl Gauge {
     /// Counted as held: in a lane, not begun.
     pub fn new(metrics: &Arc<HandlerMetrics>) -> Self {
-        Self(Mutex::new(metrics.unsettled(UnsettledState::Held)))
+        Self(Mutex::new(Some(metrics.unsettled(UnsettledState::Held))))
     }
 
     /// Counts it elsewhere from now on.
     pub fn set(&self, state: UnsettledState) {
-        self.0.lock().expect("no panic while held").set(state);
+        if let Some(counted) = self.0.lock().expect("no panic while held").as_mut() {
+            counted.set(state);
+        }
+    }
+
+    /// From now on the record counts it, as dead or queued.
+    pub fn leave_to_record(&self) {
+        *self.0.lock().expect("no panic while held") = None;
     }
 }
 

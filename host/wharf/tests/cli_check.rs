@@ -190,4 +190,8 @@ fn the_handlers_of_the_shop_are_sound() {
     for name in ["audit", "inventory", "notification", "order", "payment"] {
         assert!(run.out.contains(name), "{run:?}");
     }
+    assert!(
+        run.out.contains("The order saga"),
+        "its description: {run:?}"
+    );
 }

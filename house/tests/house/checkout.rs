@@ -2,7 +2,9 @@
 
 use crate::dependencies::Graph;
 use crate::tree::Tree;
-use crate::{assert_none, codes, documents, interleavings, leftovers, members, purity, sizes};
+use crate::{
+    assert_none, codes, documents, interleavings, leftovers, members, purity, quotes, sizes,
+};
 use anyhow::{Context, Result, ensure};
 use std::env;
 use std::path::{Path, PathBuf};
@@ -63,6 +65,12 @@ fn documents_name_only_what_exists() -> Result<()> {
     let tree = tree()?;
     let exceptions = tree.text("house/allow/documents.txt").unwrap_or_default();
     assert_none(&documents::violations(&tree, exceptions));
+    Ok(())
+}
+
+#[test]
+fn documents_quote_the_code_that_is_there() -> Result<()> {
+    assert_none(&quotes::violations(&tree()?));
     Ok(())
 }
 

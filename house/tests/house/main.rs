@@ -13,6 +13,7 @@ mod interleavings;
 mod leftovers;
 mod members;
 mod purity;
+mod quotes;
 mod sizes;
 mod source;
 mod tree;

@@ -154,7 +154,7 @@ fn a_dead_event_that_others_passed_is_only_rewritten() {
 }
 
 #[test]
-fn interleaving_05_an_unordered_event_is_its_own_entity() {
+fn an_unordered_event_finds_only_its_own_record() {
     let at = Position {
         sequence: 4,
         stored_ns: 4,
@@ -167,6 +167,18 @@ fn interleaving_05_an_unordered_event_is_its_own_entity() {
     );
     let dead = queued(4, 4, Status::Dead);
     assert_eq!(admit(Some(&dead), &shared), Admission::Rewrite);
+    // Under the same id again, later: behind what a person has to decide.
+    let at = Position {
+        sequence: 9,
+        stored_ns: 9,
+    };
+    let again = facts(11, Origin::Shared { at });
+    assert_eq!(admit(Some(&dead), &again), Admission::Queue);
+    let done = facts(10, Origin::Shared { at });
+    assert_eq!(
+        admit(Some(&dead), &done),
+        Admission::Duplicate(Duplicate::KnownId)
+    );
 }
 
 #[test]

@@ -441,6 +441,48 @@ fn done_after_holding_forgets_the_trouble() {
 }
 
 #[test]
+fn trouble_of_an_event_that_was_settled_without_a_word_is_over_with_the_next() {
+    let before = run(None, &log(10), nothing());
+    let record = held(Some(&before), &stamp(NOW), retrying(&log(11)));
+    assert_eq!(run(Some(&record), &log(12), nothing()).block, None);
+    // A firing comes from beside the log, and tells nothing of its events.
+    let timer = run(
+        Some(&before),
+        &log(11),
+        timers(vec![set("unpaid", Due::AfterMs(1))]),
+    );
+    let id = record_timer_id(&timer.timers[0]);
+    let record = held(Some(&timer), &stamp(NOW), retrying(&log(12)));
+    let fired = run(Some(&record), &firing(&id), nothing());
+    assert_eq!(fired.block, Some(retrying(&log(12))));
+}
+
+#[test]
+fn trouble_of_a_timer_outlasts_events_and_ends_with_it() {
+    let timer = run(None, &log(10), timers(vec![set("unpaid", Due::AfterMs(1))]));
+    let id = record_timer_id(&timer.timers[0]);
+    let record = held(Some(&timer), &stamp(NOW), retrying(&firing(&id)));
+    let next = run(Some(&record), &log(11), nothing());
+    assert_eq!(next.block, Some(retrying(&firing(&id))));
+    assert_eq!(run(Some(&next), &firing(&id), nothing()).block, None);
+}
+
+#[test]
+fn a_queue_that_is_gone_leaves_the_key_free_and_a_timers_attempts_counted() {
+    let before = queued(Some(&run(None, &log(10), nothing())), &stamp(NOW), 12, 14);
+    let free = queue_gone(&before, &stamp(NOW));
+    assert_eq!((free.block.as_ref(), cursor(&free)), (None, 10));
+    assert_eq!(admit(Some(&free), &log(15)), Admission::Run);
+
+    let timer = run(None, &log(10), timers(vec![set("unpaid", Due::AfterMs(1))]));
+    let id = record_timer_id(&timer.timers[0]);
+    let troubled = held(Some(&timer), &stamp(NOW), retrying(&firing(&id)));
+    let troubled = queued(Some(&troubled), &stamp(NOW), 12, 14);
+    let free = queue_gone(&troubled, &stamp(NOW));
+    assert_eq!(free.block, Some(retrying(&firing(&id))));
+}
+
+#[test]
 fn a_dead_event_blocks_its_key_from_its_own_place_on_and_is_neither_settled_nor_remembered() {
     let record = die(
         Some(&run(None, &log(10), nothing())),

@@ -1,5 +1,6 @@
 //! From [`Settings`] to the client's options, and from its errors to ours.
 
+use super::credentials::KeyFile;
 use super::settings::without_secrets;
 use super::status::Monitor;
 use super::{Auth, Purpose, Settings};
@@ -32,7 +33,7 @@ pub(super) async fn build(
         Purpose::Emit => "emit",
         Purpose::Consume(handler) => handler,
     };
-    let mut options = ConnectOptions::new()
+    let mut options = authenticated(&settings.auth)?
         .name(format!("{} {label}", settings.name))
         .client_capacity(COMMANDS_MAX)
         .subscription_capacity(MESSAGES_MAX)
@@ -48,8 +49,7 @@ pub(super) async fn build(
     if let Some(prefix) = &settings.inbox_prefix {
         options = options.custom_inbox_prefix(prefix);
     }
-    options = tls(options, settings)?;
-    authenticate(options, &settings.auth)
+    tls(options, settings)
 }
 
 /// The settings' servers as the client takes them.
@@ -125,19 +125,23 @@ fn tls(mut options: ConnectOptions, settings: &Settings) -> Result<ConnectOption
     Ok(options)
 }
 
-fn authenticate(options: ConnectOptions, auth: &Auth) -> Result<ConnectOptions, Error> {
+fn authenticated(auth: &Auth) -> Result<ConnectOptions, Error> {
+    let options = ConnectOptions::new();
     Ok(match auth {
         Auth::None => options,
-        Auth::Credentials(file) => {
-            let text = readable(file)?;
-            options
-                .credentials(&text)
-                .map_err(|error| fault(file, &error))?
-        }
+        Auth::Credentials(file) => by_file(KeyFile::Credentials(file.clone()))?,
         Auth::User { user, password } => options.user_and_password(user.clone(), password.clone()),
         Auth::Token(token) => options.token(token.clone()),
-        Auth::Nkey(file) => options.nkey(readable(file)?.trim().to_owned()),
+        Auth::Nkey(file) => by_file(KeyFile::Nkey(file.clone()))?,
     })
+}
+
+fn by_file(file: KeyFile) -> Result<ConnectOptions, Error> {
+    // What is wrong with it now is said now.
+    file.read().map_err(|error| fault(file.path(), &error))?;
+    Ok(ConnectOptions::with_auth_callback(move |nonce| {
+        std::future::ready(file.answer(&nonce))
+    }))
 }
 
 fn readable(file: &Path) -> Result<String, Error> {

@@ -31,6 +31,18 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     .await;
 }
 
+/// Deletes a stream and waits until its files are gone: the server clears them
+/// away later, and may fail to make one of the same name before.
+pub async fn delete_stream(server: &Server, js: &async_nats::jetstream::Context, name: &str) {
+    let files = server
+        .folder()
+        .join("store/jetstream/$G/streams")
+        .join(name);
+    assert!(files.exists(), "no {}", files.display());
+    js.delete_stream(name).await.expect("deleted");
+    until("the files to be gone", async || !files.exists()).await;
+}
+
 pub fn settings(server: &Server) -> Settings {
     Settings::new("test", server.url())
 }

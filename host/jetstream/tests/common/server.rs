@@ -36,7 +36,17 @@ impl Server {
 
     /// A server that does not know JetStream.
     pub fn without_jetstream() -> Self {
-        Self::launch(tempfile::tempdir().expect("a folder"), "")
+        Self::plain("")
+    }
+
+    /// The same, with more lines of configuration.
+    pub fn plain(extra: &str) -> Self {
+        Self::launch(tempfile::tempdir().expect("a folder"), extra)
+    }
+
+    /// What it is configured with when it starts again; the port stays.
+    pub fn reconfigure(&self, config: &str) {
+        write_config(self.folder.path(), self.port, config);
     }
 
     pub fn url(&self) -> String {
@@ -104,8 +114,7 @@ impl Server {
         // A free port may be taken by the time the server starts.
         for _ in 0..20 {
             let port = free_port();
-            let text = format!("listen: \"127.0.0.1:{port}\"\n{config}");
-            std::fs::write(folder.path().join("server.conf"), text).expect("the configuration");
+            write_config(folder.path(), port, config);
             let mut child = spawn(folder.path());
             match wait_for(&mut child, port) {
                 Ok(()) => {
@@ -152,6 +161,11 @@ pub fn binary() -> PathBuf {
         }
     }
     "nats-server".into()
+}
+
+fn write_config(folder: &Path, port: u16, config: &str) {
+    let text = format!("listen: \"127.0.0.1:{port}\"\n{config}");
+    std::fs::write(folder.join("server.conf"), text).expect("the configuration");
 }
 
 fn spawn(folder: &Path) -> Child {

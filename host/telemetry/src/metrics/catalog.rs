@@ -94,7 +94,7 @@ definitions! {
     EMISSIONS = Counter "wharf_emissions_total" ["handler"]
         "Emissions that were acknowledged";
     SOURCE_LOST = Counter "wharf_source_lost_events_total" ["handler"]
-        "Sequences that the source stream no longer had when they were to be read";
+        "Events that were gone from the source stream, or from the queue, before they were handled";
     IDS_EVICTED = Counter "wharf_ids_evicted_early_total" ["handler"]
         "Event ids forgotten before their time because too many came";
     READER_REOPENED = Counter "wharf_reader_reopened_total" ["handler", "reason"]

@@ -64,6 +64,7 @@ struct Report {
 #[derive(Debug, Serialize)]
 struct Handler {
     name: String,
+    description: String,
     folder: PathBuf,
     component: Component,
 }
@@ -97,6 +98,7 @@ pub async fn run(args: CheckArgs) -> Result<Answer, Failure> {
         findings.extend(found);
         handlers.push(Handler {
             name: bundle.manifest.name,
+            description: bundle.manifest.description,
             folder: bundle.folder,
             component,
         });
@@ -226,12 +228,13 @@ impl fmt::Display for Report {
         for finding in &self.findings {
             write!(f, "{finding}")?;
         }
-        let mut table = Table::new(&["handler", "folder", "component"]);
+        let mut table = Table::new(&["handler", "folder", "component", "description"]);
         for handler in &self.handlers {
             table.row([
                 handler.name.clone(),
                 handler.folder.display().to_string(),
                 handler.component.to_string(),
+                handler.description.clone(),
             ]);
         }
         if !self.handlers.is_empty() {

@@ -25,6 +25,7 @@ pub use view::status;
 
 /// Look at entities.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  wharf entity show order ORD-1")]
 pub struct EntityArgs {
     #[command(subcommand)]
     command: EntityCommand,

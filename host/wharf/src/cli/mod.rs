@@ -17,18 +17,20 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::codes::{Code, Exit};
 use crate::output::{Answer, Format};
 use failure::Failure;
 
-const AFTER_HELP: &str = "\
+/// In the help of every command.
+const EXIT_CODES: &str = "\
 Exit codes:
   0 done   1 failed   2 wrong command line   3 a check found problems
   4 not found   5 refused, or in conflict   6 not reachable   7 time was up
-  130 interrupted
+  130 interrupted";
 
+const AFTER_HELP: &str = "\
 Examples:
   wharf demo
   wharf check
@@ -63,11 +65,26 @@ enum Command {
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
-    let exit = match Cli::try_parse_from(&words) {
+    let parsed = command()
+        .try_get_matches_from(&words)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let exit = match parsed {
         Ok(cli) => execute(cli.command),
         Err(error) => refuse(&error, &words),
     };
     ExitCode::from(exit as u8)
+}
+
+/// The command line, with the exit codes in each command's help.
+fn command() -> clap::Command {
+    fn with_exit_codes(command: clap::Command) -> clap::Command {
+        let help = match command.get_after_help() {
+            Some(help) => format!("{help}\n\n{EXIT_CODES}"),
+            None => EXIT_CODES.to_owned(),
+        };
+        command.after_help(help).mut_subcommands(with_exit_codes)
+    }
+    with_exit_codes(Cli::command())
 }
 
 fn execute(command: Command) -> Exit {
@@ -157,8 +174,6 @@ fn asks_for_json(words: &[OsString]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -180,10 +195,9 @@ mod tests {
                 .collect();
             if subcommands.is_empty() {
                 *seen += 1;
-                assert!(
-                    help.contains("Examples:"),
-                    "`{path}` has no example in its help"
-                );
+            }
+            for part in ["Examples:", "Exit codes:"] {
+                assert!(help.contains(part), "`{path}` has no {part} in its help");
             }
             for line in help
                 .lines()
@@ -203,7 +217,7 @@ mod tests {
             }
         }
         let mut seen = 0;
-        visit(&Cli::command(), "", &mut seen);
+        visit(&command(), "", &mut seen);
         assert!(seen >= 6, "only {seen} commands were looked at");
     }
 

@@ -323,12 +323,15 @@ impl Lane {
         let Some(record) = known.record().filter(|r| r.queue() == Some(queue)) else {
             return Ok(());
         };
+        let lost = record.block.as_ref().map_or(0, |block| block.queued);
+        owner.handler.metrics.source_lost(u64::from(lost));
         tracing::error!(
             handler = owner.handler.name(),
             key = self.entity.key,
             head = queue.0,
             tail = queue.1,
-            "the queue names events that are neither parked nor in the source any more"
+            events = lost,
+            "events are lost: the queue names events that are neither parked nor in the source any more"
         );
         let next = owner
             .handler

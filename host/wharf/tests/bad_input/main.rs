@@ -15,6 +15,7 @@ mod proxy;
 mod run;
 mod size;
 mod stage;
+mod unordered;
 mod unreadable;
 mod watch;
 mod wire;

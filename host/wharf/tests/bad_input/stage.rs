@@ -102,6 +102,31 @@ key = "{{name}}"
     Bundle::new("rogue-without-order", &manifest, bundles::adversary())
 }
 
+/// The same guest, which tells of its attempts; `delivery` as in the manifest.
+pub fn teller(delivery: &str) -> Bundle {
+    let manifest = format!(
+        r#"stream = "TEST"
+start = "all"
+ordering = "none"
+delivery = "{delivery}"
+
+[[on]]
+subjects = ["test.teller.{{name}}"]
+key = "{{name}}"
+
+[emits]
+"told" = "test.told.{{key}}"
+{RETRY}"#
+    );
+    Bundle::new("teller", &manifest, bundles::adversary())
+}
+
+/// An event of [`teller`]: it fails so often, then takes so many milliseconds.
+pub fn for_teller(key: &str, id: &str, failures: u32, millis: u32) -> Raw {
+    let subject = format!("test.teller.{key}");
+    Raw::event(&subject, id, "tell", format!("{failures} {millis}"))
+}
+
 /// An event of [`keep`].
 pub fn kept(key: &str, id: &str, data: impl Into<Vec<u8>>) -> Raw {
     Raw::event(&format!("test.keep.{key}"), id, "kept", data)

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 #[path = "../../../jetstream/tests/common/server.rs"]
-mod server;
+pub mod server;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
