@@ -116,7 +116,8 @@ key = "{{name}}"
 
 [emits]
 "told" = "test.told.{{key}}"
-{RETRY}"#
+{RETRY}max_attempts = 100
+"#
     );
     Bundle::new("teller", &manifest, bundles::adversary())
 }
