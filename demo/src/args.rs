@@ -19,6 +19,7 @@ use crate::load::Spec;
   wharf demo --orders 200 --rate 50
   wharf demo --decline-rate 0.3 --stock 20 --seed 8
   wharf demo --hold --port-base 9200
+  wharf demo --swap --orders 5000
   wharf demo -o json > report.json")]
 pub struct DemoArgs {
     /// Orders to place.
@@ -39,6 +40,9 @@ pub struct DemoArgs {
     /// Decides which orders there are and which are declined.
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
+    /// Swap payment between two versions every two seconds meanwhile.
+    #[arg(long)]
+    pub swap: bool,
     /// Keep everything running after the report, until Ctrl-C.
     #[arg(long)]
     pub hold: bool,

@@ -34,8 +34,8 @@ pub enum Error {
         waited: Duration,
         last: String,
     },
-    #[error("`wharf provision` failed ({status}):\n{output}")]
-    Provision { status: ExitStatus, output: String },
+    #[error("an operator's command failed ({status}):\n{output}")]
+    Deploy { status: ExitStatus, output: String },
     #[error("{path} is not empty and was not made by a demo; name another folder with --data")]
     NotOurs { path: PathBuf },
     #[error("{doing}: {source}")]

@@ -22,8 +22,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 pub struct HostOptions {
     /// The `wharf` binary.
     pub program: PathBuf,
-    /// Folder of bundles.
-    pub handlers: PathBuf,
+    /// Folder of bundles to deploy at its start; None: what is deployed runs.
+    pub handlers: Option<PathBuf>,
     /// `wharf.toml` and `needs.toml`.
     pub config: PathBuf,
     pub needs: PathBuf,
@@ -50,7 +50,10 @@ impl HostProcess {
     /// [`Error::Io`] when the program or its log cannot be opened.
     pub fn start(options: &HostOptions) -> Result<Self, Error> {
         let mut command = Command::new(&options.program);
-        command.arg("host").arg("--handlers").arg(&options.handlers);
+        command.arg("host");
+        if let Some(handlers) = &options.handlers {
+            command.arg("--handlers").arg(handlers);
+        }
         command
             .arg("--config")
             .arg(&options.config)

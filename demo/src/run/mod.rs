@@ -8,6 +8,7 @@ mod progress;
 mod signals;
 mod speak;
 mod stage;
+mod swap;
 mod watch;
 
 use std::time::{Duration, Instant};
@@ -15,7 +16,8 @@ use std::time::{Duration, Instant};
 pub use outcome::{HandlerTotals, Outcome};
 pub use place::Place;
 pub use progress::{Frame, HandlerRate, Screen, rates};
-pub use stage::provision;
+pub use stage::deploy;
+pub use swap::Swaps;
 pub use watch::{Rest, Settling, Tally, UNSETTLED, Watcher, unsettled};
 
 use crate::Error;
@@ -29,6 +31,7 @@ use progress::LOOK_EVERY;
 use signals::Signals;
 use speak::say;
 use stage::Stage;
+use swap::Swapper;
 
 /// How long a shop in which nothing moves is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -84,8 +87,22 @@ async fn work(args: &DemoArgs, stage: &mut Stage) -> Result<Outcome, Error> {
     let (spec, counters) = (args.spec(), Counters::default());
     let before = stage.host.metrics().await?;
     let placing = load::run(client.clone(), &spec, &counters);
-    let (done, last_moved) =
-        tokio::try_join!(placing, follow(&client, u64::from(spec.orders), stage))?;
+    let swapper = match args.swap {
+        true => Some(Swapper::new(stage, &args.handlers)?),
+        false => None,
+    };
+    let swapping = async {
+        match &swapper {
+            Some(swapper) => swapper.run().await,
+            None => std::future::pending().await,
+        }
+    };
+    let following =
+        async { tokio::try_join!(placing, follow(&client, u64::from(spec.orders), stage)) };
+    let (done, last_moved) = tokio::select! {
+        followed = following => followed?,
+        failed = swapping => match failed? {},
+    };
 
     let after = stage.host.metrics().await?;
     let facts = report::collect_facts(&client, stage.gateway.ledger()).await?;
@@ -95,6 +112,10 @@ async fn work(args: &DemoArgs, stage: &mut Stage) -> Result<Outcome, Error> {
     let took = last_moved
         .saturating_duration_since(done.begun)
         .max(done.took);
+    let swaps = match &swapper {
+        Some(swapper) => Some(swapper.result(&client).await?),
+        None => None,
+    };
     let handlers = rates(&before, &after, took);
     Ok(Outcome {
         report,
@@ -103,6 +124,7 @@ async fn work(args: &DemoArgs, stage: &mut Stage) -> Result<Outcome, Error> {
         events_per_second: handlers.iter().map(|handler| handler.per_second).sum(),
         load_lag_ms_max: done.lag_max.as_secs_f64() * 1_000.0,
         handlers: handlers.into_iter().map(HandlerTotals::from).collect(),
+        swaps,
         host_memory: stage.host.memory().ok(),
     })
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::progress::HandlerRate;
+use super::swap::Swaps;
 use crate::Report;
 use crate::process::Memory;
 
@@ -22,6 +23,9 @@ pub struct Outcome {
     /// How far the load fell behind its own plan, at most.
     pub load_lag_ms_max: f64,
     pub handlers: Vec<HandlerTotals>,
+    /// With `--swap`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swaps: Option<Swaps>,
     /// None when the host was gone.
     pub host_memory: Option<Memory>,
 }
@@ -83,6 +87,9 @@ impl fmt::Display for Outcome {
                 "  {:<14} {rate:>8.0}/s   p50 {p50:>9}   p99 {p99:>9}",
                 handler.name
             )?;
+        }
+        if let Some(swaps) = &self.swaps {
+            writeln!(out, "{swaps}")?;
         }
         match &self.host_memory {
             Some(memory) => writeln!(

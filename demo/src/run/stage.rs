@@ -1,6 +1,6 @@
 //! Everything that a demo runs, set up in order and struck in reverse.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -26,6 +26,10 @@ pub struct Stage {
     pub gateway: Gateway,
     pub host: HostProcess,
     pub folder: Folder,
+    /// This program, which an operator's commands run too.
+    pub program: PathBuf,
+    /// The place's `wharf.toml`.
+    pub config: PathBuf,
 }
 
 impl Stage {
@@ -59,12 +63,12 @@ impl Stage {
 
         let listen = loopback(ports.http);
         let place = Place::write(folder.path(), &nats.url(), listen, &gateway.url())?;
-        provision(&program, &handlers, &place).await?;
+        deploy(&program, &handlers, &place).await?;
         say("starting the host");
         let mut host = HostProcess::start(&HostOptions {
-            program,
-            handlers,
-            config: place.config,
+            program: program.clone(),
+            handlers: None,
+            config: place.config.clone(),
             needs: place.needs,
             listen,
             cache: Some(folder.cache()),
@@ -82,6 +86,8 @@ impl Stage {
             gateway,
             host,
             folder,
+            program,
+            config: place.config,
         })
     }
 
@@ -106,27 +112,37 @@ impl Stage {
     }
 }
 
-/// Makes on the broker what the bundles in `handlers` need, as an operator does.
+/// Deploys the bundles in `handlers`, as an operator does.
 ///
 /// # Errors
-/// [`Error::Provision`] with what the command said.
-pub async fn provision(program: &Path, handlers: &Path, place: &Place) -> Result<(), Error> {
+/// [`Error::Deploy`] with what the command said.
+pub async fn deploy(program: &Path, handlers: &Path, place: &Place) -> Result<(), Error> {
     let mut command = Command::new(program);
     command
-        .arg("provision")
-        .arg("--handlers")
+        .arg("deploy")
         .arg(handlers)
+        .args(["-m", "the demo"])
+        .arg("--needs")
+        .arg(&place.needs)
         .arg("--config")
         .arg(&place.config);
-    plain_environment(&mut command);
+    operate(&mut command).await
+}
+
+/// Runs an operator's command.
+///
+/// # Errors
+/// [`Error::Deploy`] with what it said.
+pub async fn operate(command: &mut Command) -> Result<(), Error> {
+    plain_environment(command);
     let output = command.kill_on_drop(true).output().await;
-    let output = output.map_err(Error::io("running `wharf provision`"))?;
+    let output = output.map_err(Error::io("running an operator's command"))?;
     if output.status.success() {
         return Ok(());
     }
     let text = [output.stdout, output.stderr].concat();
     let output_text = String::from_utf8_lossy(&text).trim().to_owned();
-    Err(Error::Provision {
+    Err(Error::Deploy {
         status: output.status,
         output: output_text,
     })

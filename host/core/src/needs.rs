@@ -111,7 +111,28 @@ pub fn read(file: &str, text: &str) -> Result<Located<Needs>, Vec<Problem>> {
     })
 }
 
+/// A need as `needs.toml` has it; what the registry keeps.
+pub fn text(name: &str, need: &Need) -> String {
+    // A string of JSON is one of TOML, for all that an address or a header holds.
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let mut out = format!("[needs.{name}]\nurl = {}\n", quoted(need.url.as_str()));
+    if let Some(auth) = &need.auth {
+        let (header, value) = (quoted(&auth.header), quoted(&auth.value.template()));
+        out += &format!("auth = {{ header = {header}, value = {value} }}\n");
+    }
+    out + &format!("max_in_flight = {}\n", need.max_in_flight)
+}
+
 impl Secretive {
+    /// As it is written, with its references.
+    fn template(&self) -> String {
+        let part = |part: &Part| match part {
+            Part::Text(text) => text.clone(),
+            Part::Secret(name) => format!("${{secret:{name}}}"),
+        };
+        self.parts.iter().map(part).collect()
+    }
+
     /// Reads a text in which `${secret:NAME}` stands for a secret. None: a `${`
     /// that is not closed or names no secret.
     pub fn parse(text: &str) -> Option<Self> {

@@ -24,6 +24,7 @@ mod context;
 mod effects;
 mod error;
 mod guest;
+pub mod inspect;
 mod interfaces;
 mod invoke;
 mod journal;

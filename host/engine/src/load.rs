@@ -30,7 +30,7 @@ pub use self::refusal::LoadError;
 
 mod refusal;
 
-const HANDLER: &str = "wharf:handler/handler@0.1.0";
+pub(crate) const HANDLER: &str = "wharf:handler/handler@0.1.0";
 
 const MAGIC: &[u8] = b"\0asm";
 const CORE_MODULE: &[u8] = &[1, 0, 0, 0];
@@ -140,7 +140,7 @@ impl Runtime {
     }
 }
 
-fn check_header(wasm: &[u8], max: u64) -> Result<(), LoadError> {
+pub(crate) fn check_header(wasm: &[u8], max: u64) -> Result<(), LoadError> {
     let bytes = wasm.len() as u64;
     if bytes > max {
         return Err(LoadError::TooLarge { bytes, max });

@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use http_body_util::Full;
@@ -62,13 +63,22 @@ impl fmt::Debug for Place {
     }
 }
 
-/// All needs of an environment, with one pool of connections.
+/// All needs of an environment, with one pool of connections. Where they are
+/// may change while calls run: a call ends where it began.
 pub struct Outbound {
+    places: ArcSwap<Places>,
+}
+
+/// Where the needs are at one time.
+struct Places {
     http: Http,
+    /// Whether the client knows the system's certificates.
+    tls: bool,
     needs: BTreeMap<String, Need>,
 }
 
 /// One need, ready to be called.
+#[derive(Clone)]
 struct Need {
     address: Address,
     auth: Option<(HeaderName, HeaderValue)>,
@@ -83,15 +93,26 @@ impl Outbound {
     /// The first need whose address or credential cannot be used; that the
     /// system has no certificates although a need is reached by `https`.
     pub fn new(places: BTreeMap<String, Place>) -> Result<Self, Error> {
-        let needs = places
-            .into_iter()
-            .map(|(name, place)| Ok((name.clone(), Need::new(name, place)?)))
-            .collect::<Result<BTreeMap<_, _>, Error>>()?;
-        let tls = needs.values().any(|need| need.address.is_https());
-        Ok(Self {
-            http: client(tls)?,
-            needs,
-        })
+        let places = ArcSwap::from_pointee(Places::new(places, None)?);
+        Ok(Self { places })
+    }
+
+    /// From now on the needs are there. Connections and slots of those that did
+    /// not move are kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`Outbound::new`]; then nothing has changed.
+    pub fn set(&self, places: BTreeMap<String, Place>) -> Result<(), Error> {
+        let before = self.places.load_full();
+        self.places
+            .store(Arc::new(Places::new(places, Some(&before))?));
+        Ok(())
+    }
+
+    /// Whether it is known where the need is.
+    pub fn has(&self, need: &str) -> bool {
+        self.places.load().needs.contains_key(need)
     }
 
     /// For handlers that need nothing.
@@ -105,18 +126,44 @@ impl Outbound {
 
     /// Calls to this need that run now; none when it has no place.
     pub fn in_flight(&self, need: &str) -> Option<u32> {
-        self.needs.get(need).map(|need| need.gate.in_flight())
+        let places = self.places.load();
+        places.needs.get(need).map(|need| need.gate.in_flight())
     }
 
     /// The header that carries the need's credential, lower case.
-    pub(crate) fn auth_header(&self, need: &str) -> Option<&HeaderName> {
-        self.needs.get(need)?.auth.as_ref().map(|(name, _)| name)
+    pub(crate) fn auth_header(&self, need: &str) -> Option<HeaderName> {
+        let places = self.places.load();
+        let auth = places.needs.get(need)?.auth.as_ref();
+        auth.map(|(name, _)| name.clone())
     }
 }
 
 impl fmt::Debug for Outbound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.needs.keys()).finish()
+        f.debug_set()
+            .entries(self.places.load().needs.keys())
+            .finish()
+    }
+}
+
+impl Places {
+    fn new(places: BTreeMap<String, Place>, before: Option<&Self>) -> Result<Self, Error> {
+        let mut needs = BTreeMap::new();
+        for (name, place) in places {
+            let mut need = Need::new(name.clone(), place)?;
+            let known = before.and_then(|before| before.needs.get(&name));
+            if let Some(known) = known.filter(|known| known.gate.max() == need.gate.max()) {
+                need.gate = known.gate.clone();
+            }
+            needs.insert(name, need);
+        }
+        let tls = needs.values().any(|need| need.address.is_https());
+        let known = before.filter(|before| before.tls || !tls);
+        let (http, tls) = match known {
+            Some(known) => (known.http.clone(), known.tls),
+            None => (client(tls)?, tls),
+        };
+        Ok(Self { http, tls, needs })
     }
 }
 

@@ -118,6 +118,18 @@ impl Api {
         self.call(&format!("STREAM.INFO.{name}"), &Nothing {}).await
     }
 
+    /// The subjects that match `filter` and hold a message, ascending; none when
+    /// there is no such stream. The broker names 100,000 at most.
+    ///
+    /// # Errors
+    /// As `call`.
+    pub async fn subjects(&self, stream: &str, filter: &str) -> Result<Vec<String>, Error> {
+        let body = serde_json::json!({ "subjects_filter": filter });
+        let answer = self.call(&format!("STREAM.INFO.{stream}"), &body).await;
+        let subjects = absent::<StreamInfo>(answer)?.and_then(|info| info.state.subjects);
+        Ok(subjects.unwrap_or_default().into_keys().collect())
+    }
+
     /// `level`: the API level that has everything `config` asks for.
     ///
     /// # Errors

@@ -26,8 +26,16 @@ use crate::names::Lineage;
 /// What is declared, from which everything else follows.
 #[derive(Debug, Clone, Default)]
 pub struct Place {
+    /// None where it is not looked at.
+    pub registry: Option<PlaceRegistry>,
     pub streams: Vec<PlaceStream>,
     pub handlers: Vec<PlaceHandler>,
+}
+
+/// The bucket and the object store that handlers are deployed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlaceRegistry {
+    pub replicas: u32,
 }
 
 /// A stream of events that belongs to the place.

@@ -16,5 +16,6 @@ pub mod parking;
 pub mod publisher;
 pub mod pull;
 pub mod reader;
+pub mod registry;
 pub mod shared;
 pub mod timers;

@@ -3,13 +3,15 @@
 //! Everything that can be found wrong before the first event is found here, and
 //! stops the start with what to do about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use tokio::sync::Semaphore;
 use wharf_core::crosscheck::RECORD_HEADROOM_BYTES;
+use wharf_core::deployment::{self, Digest};
 use wharf_core::manifest::Manifest;
 use wharf_engine::{Component, Outbound, Runtime, Settings};
 use wharf_jetstream::api::Api;
@@ -21,22 +23,25 @@ use wharf_jetstream::names::Lineage;
 use wharf_jetstream::parking::Parking;
 use wharf_jetstream::publisher::Publisher;
 use wharf_jetstream::timers::Timers;
-use wharf_telemetry::metrics::Metrics;
+use wharf_telemetry::metrics::{HandlerMetrics, Metrics};
 
-use crate::bundle::Bundle;
 use crate::cli::failure::Failure;
 use crate::codes::Code;
-use crate::handler::{Destination, Handler, Source};
+use crate::deploy::Parcel;
+use crate::handler::{Handler, Source};
 use crate::run::HostOptions;
+use crate::version::{Destination, Version};
+use crate::watchdog::Watchdog;
 
 /// Records and emissions that may be under way at once, all handlers together.
 const WINDOW: usize = 4_096;
 /// What a message's headers may take of the broker's limit.
 const HEADERS_BYTES: u64 = 8 << 10;
-/// The number of a handler's first history.
-const FIRST_LINEAGE: u32 = 1;
 
-/// Compiles and checks every component, off the event path.
+/// Components that were compiled before the broker was there, by their digests.
+pub type Loaded = HashMap<(Digest, Digest), Arc<Component>>;
+
+/// Compiles and checks the components of the bundles that a host was given.
 ///
 /// # Errors
 /// The first component that this host refuses, and why.
@@ -44,16 +49,18 @@ pub async fn load(
     options: &HostOptions,
     runtime: &Runtime,
     outbound: &Arc<Outbound>,
-) -> anyhow::Result<Vec<Arc<Component>>> {
-    let mut components = Vec::with_capacity(options.bundles.len());
+) -> anyhow::Result<Loaded> {
+    let mut loaded = Loaded::with_capacity(options.bundles.len());
     for bundle in &options.bundles {
         let settings = settings(options, &bundle.manifest, outbound)?;
-        let component = runtime.load(bundle.wasm()?, settings).await;
-        components.push(component.map_err(|error| {
+        let parcel = Parcel::of(bundle)?;
+        let component = runtime.load(parcel.wasm.clone(), settings).await;
+        let component = component.map_err(|error| {
             Failure::from(error).place(bundle.wasm_path().display().to_string())
-        })?);
+        })?;
+        loaded.insert(parcel.digests(), component);
     }
-    Ok(components)
+    Ok(loaded)
 }
 
 /// What a handler's manifest and the place say about running it.
@@ -65,18 +72,13 @@ fn settings(
     manifest: &Manifest,
     outbound: &Arc<Outbound>,
 ) -> anyhow::Result<Settings> {
-    if let Some(need) = manifest
-        .needs
-        .keys()
-        .find(|need| !options.needs.contains_key(*need))
-    {
+    if let Some(need) = manifest.needs.keys().find(|need| !outbound.has(need)) {
         let what = format!(
-            "handler `{}` needs `{need}`, and no needs file says where it is",
+            "handler `{}` needs `{need}`, and nobody says where it is",
             manifest.name
         );
-        let remedy = format!(
-            "add [needs.{need}] with its url to needs.toml, and name the file with --needs"
-        );
+        let remedy =
+            format!("add it with `wharf needs set {need} --url …`, or to the file of --needs");
         return Err(Failure::new(Code::NeedWithoutAddress, what)
             .remedy(remedy)
             .into());
@@ -138,34 +140,34 @@ pub fn port_in_use(listen: SocketAddr, error: &std::io::Error) -> anyhow::Error 
 
 /// What all handlers of a host share.
 pub struct Parts {
+    options: Arc<HostOptions>,
     runtime: Arc<Runtime>,
+    outbound: Arc<Outbound>,
     broker: Broker,
     api: Api,
-    catalog: Catalog,
     commits: Publisher,
     emissions: Publisher,
     metrics: Arc<Metrics>,
+    loaded: Mutex<Loaded>,
 }
 
 impl Parts {
-    /// Asks the broker what it has, and checks it against what the handlers
-    /// need. Binds only: nothing is made here.
-    ///
     /// # Errors
-    /// The broker is too old, JetStream is off, a permission or an asset is
-    /// missing or of another shape.
+    /// The connection was closed.
     pub async fn gather(
-        options: &HostOptions,
+        options: Arc<HostOptions>,
         runtime: Arc<Runtime>,
+        outbound: Arc<Outbound>,
         broker: Broker,
         metrics: Arc<Metrics>,
+        loaded: Loaded,
     ) -> anyhow::Result<Self> {
-        crate::cli::provision::verify(&broker, &options.place, &options.bundles).await?;
-        let api = Api::new(broker.control().clone());
         Ok(Self {
+            loaded: Mutex::new(loaded),
+            options,
             runtime,
-            catalog: Catalog::read(&api).await?,
-            api,
+            outbound,
+            api: Api::new(broker.control().clone()),
             commits: Publisher::new(broker.ledger().clone(), WINDOW).await?,
             emissions: Publisher::new(broker.emit().clone(), WINDOW).await?,
             broker,
@@ -173,15 +175,71 @@ impl Parts {
         })
     }
 
-    /// Puts one handler together.
+    pub fn options(&self) -> &HostOptions {
+        &self.options
+    }
+
+    pub fn outbound(&self) -> &Outbound {
+        &self.outbound
+    }
+
+    pub fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    /// Compiles and checks a version, off the event path.
     ///
     /// # Errors
-    /// An emitted subject that not exactly one stream takes, or metrics that
-    /// another handler has declared otherwise.
-    pub fn handler(&self, bundle: &Bundle, component: Arc<Component>) -> anyhow::Result<Handler> {
-        let manifest = bundle.manifest.clone();
-        let lineage = Lineage::new(&manifest.name, FIRST_LINEAGE)?;
+    /// Why this host does not run it: the component, a need without an address,
+    /// a value that is missing, an emitted subject that not exactly one stream
+    /// takes, or metrics that another handler has declared otherwise.
+    pub async fn version(
+        &self,
+        named: &deployment::Version,
+        manifest: Manifest,
+        wasm: Bytes,
+    ) -> anyhow::Result<Version> {
+        let number = named.number;
+        let settings = settings(&self.options, &manifest, &self.outbound)?;
+        let component = match self.loaded(named) {
+            Some(loaded) => loaded,
+            None => self.runtime.load(wasm, settings).await?,
+        };
+        let catalog = Catalog::read(&self.api).await?;
+        let destinations = destinations(&catalog, &manifest)?;
+        let message_bytes_max = self.message_bytes_max(&catalog, &destinations)?;
         self.metrics.declare(&manifest.name, &manifest.metrics)?;
+        let need = |name: &String| (name.clone(), self.metrics.need(name));
+        Ok(Version {
+            number,
+            destinations,
+            needs: manifest.needs.keys().map(need).collect(),
+            message_bytes_max: message_bytes_max.saturating_sub(HEADERS_BYTES),
+            component,
+            manifest,
+        })
+    }
+
+    fn loaded(&self, named: &deployment::Version) -> Option<Arc<Component>> {
+        let mut loaded = self.loaded.lock().expect("no panic while held");
+        loaded.remove(&(named.component, named.manifest))
+    }
+
+    pub fn metrics_of(&self, handler: &str) -> Arc<HandlerMetrics> {
+        self.metrics.handler(handler)
+    }
+
+    /// Binds a version to its streams: a handler that can work. Nothing is made
+    /// here.
+    ///
+    /// # Errors
+    /// The broker is too old, JetStream is off, a permission or an asset is
+    /// missing or of another shape.
+    pub async fn bind(&self, lineage: &str, version: Version) -> anyhow::Result<Handler> {
+        self.verify(&[&version.manifest]).await?;
+        let lineage = Lineage::parse(lineage)?;
+        let manifest = &version.manifest;
+        let source = self.api.require_stream(&manifest.stream).await?;
         let ledger = Ledger::open(
             self.broker.ledger().clone(),
             self.commits.clone(),
@@ -195,8 +253,8 @@ impl Parts {
             )
         });
         let max_payload = self.broker.control().max_payload();
-        let source = self.stream(&manifest.stream)?;
         Ok(Handler {
+            name: manifest.name.clone(),
             lineage_text: lineage.as_str().into(),
             parking: Parking::new(ledger.clone()),
             ledger,
@@ -208,70 +266,71 @@ impl Parts {
                 stream: manifest.stream.clone(),
                 created_ns: source.created_ns,
             },
-            destinations: self.destinations(&manifest)?,
+            watchdog: Watchdog::default(),
             in_flight: Semaphore::new(manifest.max_in_flight as usize),
             metrics: self.metrics.handler(&manifest.name),
-            needs: manifest
-                .needs
-                .keys()
-                .map(|need| (need.clone(), self.metrics.need(need)))
-                .collect(),
-            message_bytes_max: self
-                .message_bytes_max(&manifest)?
-                .saturating_sub(HEADERS_BYTES),
             record_bytes_max: max_payload.saturating_sub(RECORD_HEADROOM_BYTES / 4),
-            component: ArcSwap::from(component),
+            version: ArcSwap::from_pointee(version),
             runtime: self.runtime.clone(),
             lineage,
-            manifest,
         })
     }
 
-    fn stream(&self, name: &str) -> anyhow::Result<&StreamInfo> {
-        let missing = || {
-            Failure::new(
-                Code::AssetMissing,
-                format!("the stream `{name}` does not exist"),
-            )
-        };
-        self.catalog.get(name).ok_or_else(|| missing().into())
+    /// That the broker can serve, and has all that these handlers need.
+    ///
+    /// # Errors
+    /// What it lacks; what is missing or differs, with the line that makes it.
+    pub async fn verify(&self, manifests: &[&Manifest]) -> anyhow::Result<()> {
+        crate::cli::provision::verify(&self.broker, &self.options.place, manifests).await?;
+        Ok(())
     }
 
-    /// The smallest message that any of the handler's destinations takes.
-    fn message_bytes_max(&self, manifest: &Manifest) -> anyhow::Result<u64> {
+    /// The smallest message that any of the destinations takes.
+    fn message_bytes_max(
+        &self,
+        catalog: &Catalog,
+        destinations: &BTreeMap<String, Destination>,
+    ) -> anyhow::Result<u64> {
         let mut least = self.broker.control().max_payload();
-        for destination in self.destinations(manifest)?.values() {
-            let limit = self.stream(&destination.stream)?.config.max_msg_size;
+        for destination in destinations.values() {
+            let limit = stream(catalog, &destination.stream)?.config.max_msg_size;
             least = least.min(u64::try_from(limit).unwrap_or(u64::MAX));
         }
         Ok(least)
     }
+}
 
-    fn destinations(&self, manifest: &Manifest) -> anyhow::Result<BTreeMap<String, Destination>> {
-        let mut destinations = BTreeMap::new();
-        for (event_type, template) in &manifest.emits {
-            let info = match self.catalog.covering(&template.pattern()) {
-                Covering::One(info) => info,
-                other => {
-                    return Err(not_covered(
-                        manifest,
-                        event_type,
-                        &template.to_string(),
-                        &other,
-                    ));
-                }
-            };
-            if info.config.retention != Retention::Limits || info.config.max_msgs_per_subject > 0 {
-                return Err(forgets(manifest, event_type, &info.config.name));
+fn stream<'a>(catalog: &'a Catalog, name: &str) -> anyhow::Result<&'a StreamInfo> {
+    let missing = || {
+        let message = format!("the stream `{name}` does not exist");
+        Failure::new(Code::AssetMissing, message)
+    };
+    catalog.get(name).ok_or_else(|| missing().into())
+}
+
+fn destinations(
+    catalog: &Catalog,
+    manifest: &Manifest,
+) -> anyhow::Result<BTreeMap<String, Destination>> {
+    let mut destinations = BTreeMap::new();
+    for (event_type, template) in &manifest.emits {
+        let info = match catalog.covering(&template.pattern()) {
+            Covering::One(info) => info,
+            other => {
+                let subject = template.to_string();
+                return Err(not_covered(manifest, event_type, &subject, &other));
             }
-            let destination = Destination {
-                stream: info.config.name.clone(),
-                duplicate_window_ms: info.config.duplicate_window / 1_000_000,
-            };
-            destinations.insert(event_type.clone(), destination);
+        };
+        if info.config.retention != Retention::Limits || info.config.max_msgs_per_subject > 0 {
+            return Err(forgets(manifest, event_type, &info.config.name));
         }
-        Ok(destinations)
+        let destination = Destination {
+            stream: info.config.name.clone(),
+            duplicate_window_ms: info.config.duplicate_window / 1_000_000,
+        };
+        destinations.insert(event_type.clone(), destination);
     }
+    Ok(destinations)
 }
 
 /// Where messages vanish when they are read, or when others come, nobody can

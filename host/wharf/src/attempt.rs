@@ -13,11 +13,14 @@ use wharf_telemetry::metrics::UnsettledState;
 use crate::clock;
 use crate::entity::Known;
 use crate::owner::Owner;
+use crate::version::Version;
 use crate::work::{Stopped, Work};
 
 /// An attempt, and the record it was made on.
 pub struct Trial {
     pub tried: Tried,
+    /// What it ran on, and by which it is judged.
+    pub version: Arc<Version>,
     record: Option<Arc<Record>>,
 }
 
@@ -29,9 +32,10 @@ pub enum Tried {
 }
 
 impl Trial {
-    pub fn conflict(known: &Known) -> Self {
+    pub fn conflict(owner: &Owner, known: &Known) -> Self {
         Self {
             tried: Tried::Conflict,
+            version: owner.handler.version(),
             record: known.shared(),
         }
     }
@@ -67,9 +71,9 @@ pub async fn run(
     };
     owner.may_start().await?;
     work.gauge.set(UnsettledState::InFlight);
-    let component = handler.component.load_full();
+    let version = handler.version();
     let block = waiting.or_else(|| known.record().and_then(|record| record.block.as_ref()));
-    let event = event(owner, work, block);
+    let event = event(owner, &version, work, block);
     let state = known.record().and_then(|record| record.state.as_ref());
     let attempt = Attempt {
         event: Arc::new(event),
@@ -83,21 +87,24 @@ pub async fn run(
         cancel: owner.cut.clone(),
     };
     work.begun.store(true, Ordering::Relaxed);
-    let report = handler.runtime.invoke(&component, attempt).await;
-    handler.account(&report);
+    let report = handler.runtime.invoke(&version.component, attempt).await;
+    version.account(&handler.metrics, &report);
+    let event = work.facts().event;
+    handler.watchdog.saw(version.number, event, &report.outcome);
     Ok(Trial {
         tried: Tried::Ran(Box::new(report)),
+        version,
         record: known.shared(),
     })
 }
 
 /// The event as the guest sees it in this attempt.
-fn event(owner: &Owner, work: &Work, block: Option<&Block>) -> contract::Event {
+fn event(owner: &Owner, version: &Version, work: &Work, block: Option<&Block>) -> contract::Event {
     let event = &work.event;
     let facts = work.facts();
     let troubled = block.is_some_and(|block| block.event == facts.event);
     // Without a record, a copy published later cannot be told from the first.
-    let remembers = owner.handler.manifest.delivery == Delivery::EffectOnce;
+    let remembers = version.manifest.delivery == Delivery::EffectOnce;
     contract::Event {
         id: event.id.clone(),
         source: event.source.clone(),
@@ -116,6 +123,6 @@ fn event(owner: &Owner, work: &Work, block: Option<&Block>) -> contract::Event {
             .clone()
             .unwrap_or_else(|| event.id.clone()),
         causation_id: event.causation_id.clone(),
-        attributes: owner.handler.attributes(event),
+        attributes: version.attributes(event),
     }
 }

@@ -37,6 +37,14 @@ impl Bundle {
         self.folder.join(COMPONENT_FILE)
     }
 
+    /// The manifest as it is written.
+    ///
+    /// # Errors
+    /// The file cannot be read any more.
+    pub fn manifest_text(&self) -> Result<Bytes, Failure> {
+        config::text(&self.folder.join(MANIFEST_FILE)).map(Bytes::from)
+    }
+
     /// The component's bytes.
     ///
     /// # Errors
@@ -60,6 +68,10 @@ impl Shelf {
             manifest: located.value.clone(),
         });
         self.located.push(located);
+    }
+
+    pub fn manifests(&self) -> Vec<&Manifest> {
+        self.bundles.iter().map(|bundle| &bundle.manifest).collect()
     }
 
     /// The bundle of a handler.

@@ -4,7 +4,7 @@
 //! A number is never used for something else, and never used again. Hundreds
 //! group them: 0 general, 1 configuration, 2 connection, 3 streams and
 //! consumers, 4 components, 5 the host process, 6 publishing, 7 entities,
-//! 8 the doctor, 9 the demo.
+//! 8 the doctor, 9 the demo, 10 the registry.
 
 use std::fmt;
 
@@ -182,6 +182,29 @@ codes! {
         "see the message; logs are in the demo's folder";
     Unbalanced = "WH0902", Failure, "the demo's books do not balance",
         "see the report's lines and the first offenders that it names";
+
+    RegistryUnavailable = "WH1001", Unreachable, "the registry cannot be used",
+        "look at the server; `wharf provision` makes the bucket and the object store";
+    ObjectMissing = "WH1002", Refused, "an object of a deployment is missing",
+        "deploy the bundle again";
+    DigestMismatch = "WH1003", Refused, "an object is not what its name says",
+        "deploy the bundle again, and find out who wrote into the object store";
+    DeploymentUnreadable = "WH1004", Failure, "a deployment cannot be read",
+        "use the version of Wharf that wrote it; nothing was changed";
+    DeploymentConflict = "WH1005", Refused, "others keep changing the deployment",
+        "see `wharf versions`, then try again";
+    NotDeployed = "WH1006", NotFound, "no such handler is deployed",
+        "see which there are with `wharf status`";
+    VersionUnknown = "WH1007", NotFound, "no such version",
+        "see which there are with `wharf versions`";
+    NoWayBack = "WH1008", Refused, "there is no version to go back to",
+        "see `wharf versions`; deploy another, or pause the handler";
+    VersionRefused = "WH1009", Refused, "a host refused the version",
+        "correct what is named and deploy again, or `wharf rollback`";
+    NotConverged = "WH1010", TimedOut, "not every host has followed in time",
+        "see `wharf status`, or wait longer with --timeout";
+    NeedUnknown = "WH1011", NotFound, "the registry does not know the need",
+        "see which there are with `wharf needs ls`; add it with `wharf needs set` or `apply`";
 }
 
 impl Code {

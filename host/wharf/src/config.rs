@@ -135,9 +135,12 @@ pub fn needs(file: Option<&Path>) -> Result<Option<Located<Needs>>, Failure> {
 ///
 /// # Errors
 /// A secret has no value, or makes no header value.
-pub fn resolve(needs: &Located<Needs>) -> Result<BTreeMap<String, wharf_engine::Place>, Failure> {
+pub fn resolve(
+    file: &str,
+    needs: &Needs,
+) -> Result<BTreeMap<String, wharf_engine::Place>, Failure> {
     let mut places = BTreeMap::new();
-    for (name, need) in &needs.value {
+    for (name, need) in needs {
         let auth = match &need.auth {
             None => None,
             Some(auth) => {
@@ -149,7 +152,7 @@ pub fn resolve(needs: &Located<Needs>) -> Result<BTreeMap<String, wharf_engine::
                         .collect::<Vec<_>>()
                         .join(", ");
                     Failure::new(Code::SecretMissing, format!("need `{name}`: {error}"))
-                        .place(needs.file.clone())
+                        .place(file)
                         .remedy(format!("set the environment variable {variable}"))
                 })?;
                 Some((auth.header.clone(), value))

@@ -14,6 +14,7 @@ use crate::attempt::{Trial, Tried};
 use crate::clock;
 use crate::entity::{Entity, Known};
 use crate::owner::Owner;
+use crate::version::Version;
 use crate::work::Work;
 
 /// What the pipeline does next.
@@ -48,6 +49,7 @@ pub fn decide(
 ) -> Decision {
     let case = Case {
         owner,
+        version: &trial.version,
         entity,
         work,
         known,
@@ -61,6 +63,7 @@ pub fn decide(
 
 struct Case<'a> {
     owner: &'a Owner,
+    version: &'a Version,
     entity: &'a Entity,
     work: &'a Work,
     known: &'a Known,
@@ -69,8 +72,8 @@ struct Case<'a> {
 
 impl Case<'_> {
     fn judge(&self, calls: &[wharf_core::outcome::Call], outcome: Outcome) -> Decision {
-        let manifest = &self.owner.handler.manifest;
-        let digest = self.owner.handler.digest();
+        let manifest = &self.version.manifest;
+        let digest = self.version.digest();
         let policy = judge::Policy {
             retry: &manifest.retry,
             needs: &manifest.needs,
@@ -106,10 +109,10 @@ impl Case<'_> {
     fn commit(&self, effects: Effects) -> Result<Decision, Refusal> {
         let handler = &self.owner.handler;
         let context = effects::Context {
-            manifest: &handler.manifest,
+            manifest: &self.version.manifest,
             identity: handler.identity(self.work),
             hops: self.work.event.hops,
-            message_bytes_max: handler.message_bytes_max,
+            message_bytes_max: self.version.message_bytes_max,
         };
         let emissions = effects::check(&context, &effects)?;
         let checked = Checked {
@@ -119,7 +122,7 @@ impl Case<'_> {
         };
         let record = self.known.record();
         let next = self.change(|change| commit::done(record, change, checked))?;
-        if handler.manifest.delivery == Delivery::AtLeastOnce && record.is_none() {
+        if self.version.manifest.delivery == Delivery::AtLeastOnce && record.is_none() {
             return Ok(Decision::EmitOnly(next.outbox));
         }
         commit::check_size(&wharf_core::record::encode(&next), handler.record_bytes_max)?;
@@ -127,7 +130,7 @@ impl Case<'_> {
     }
 
     fn dead(&self, death: Death) -> Decision {
-        let on_dead = self.owner.handler.manifest.on_dead;
+        let on_dead = self.version.manifest.on_dead;
         let next = self.change(|change| commit::dead(self.known.record(), change, on_dead, &death));
         Decision::Dead(next, death)
     }
@@ -176,7 +179,7 @@ impl Case<'_> {
     }
 
     fn change<R>(&self, build: impl FnOnce(&Change<'_>) -> R) -> R {
-        self.owner.handler.change(self.entity, self.work, build)
+        self.version.change(self.entity, self.work, build)
     }
 }
 

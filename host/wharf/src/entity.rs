@@ -154,11 +154,9 @@ impl Entity {
             return Ok(Write::Lost);
         }
         let handler = &owner.handler;
-        let ttl_ms = commit::ttl_ms(
-            &next,
-            &handler.manifest.dedup,
-            handler.manifest.state.as_ref(),
-        );
+        let version = handler.version();
+        let manifest = &version.manifest;
+        let ttl_ms = commit::ttl_ms(&next, &manifest.dedup, manifest.state.as_ref());
         let options = CommitOptions {
             ttl: ttl_ms.map(std::time::Duration::from_millis),
             hold: next.is_held(),

@@ -1,19 +1,16 @@
-//! A handler as this host runs it: its manifest, its component, its ledger.
+//! A handler as this host runs it: its streams, its ledger, its version.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 use wharf_core::checkpoint::Checkpoint;
 use wharf_core::commit::{Change, Stamp};
-use wharf_core::event::Event;
 use wharf_core::ids::Identity;
-use wharf_core::manifest::Manifest;
 use wharf_core::outcome::HostFault;
 use wharf_core::pattern::Pattern;
-use wharf_engine::{Component, Report, Runtime};
+use wharf_core::route::{Route, route};
+use wharf_engine::Runtime;
 use wharf_jetstream::api::Api;
 use wharf_jetstream::connection::Broker;
 use wharf_jetstream::ledger::{Ledger, Usage};
@@ -22,22 +19,24 @@ use wharf_jetstream::parking::Parking;
 use wharf_jetstream::publisher::Publisher;
 use wharf_jetstream::reader::{self, Reader, SourceMark};
 use wharf_jetstream::timers::{ArmResult, Timers};
-use wharf_telemetry::metrics::{AttemptResult, HandlerMetrics, NeedMetrics};
+use wharf_telemetry::metrics::HandlerMetrics;
 
 use crate::clock;
 use crate::entity::Entity;
 use crate::owner::Owner;
+use crate::version::Version;
+use crate::watchdog::Watchdog;
 use crate::work::{Stopped, Work};
 
 /// Everything that the lanes of one handler share.
 pub struct Handler {
-    pub manifest: Manifest,
+    pub name: String,
     pub lineage: Lineage,
     /// The same, to be shared with each attempt.
     pub lineage_text: Arc<str>,
     pub runtime: Arc<Runtime>,
     /// Swapped whole: a running attempt keeps the version it began on.
-    pub component: ArcSwap<Component>,
+    pub version: ArcSwap<Version>,
     pub ledger: Ledger,
     pub parking: Parking,
     /// None when the manifest declares no timers.
@@ -46,23 +45,11 @@ pub struct Handler {
     pub broker: Broker,
     pub api: Api,
     pub source: Source,
-    /// Where each emitted type goes.
-    pub destinations: BTreeMap<String, Destination>,
     pub in_flight: Semaphore,
+    pub watchdog: Watchdog,
     pub metrics: Arc<HandlerMetrics>,
-    /// Of each need that the manifest names.
-    pub needs: BTreeMap<String, Arc<NeedMetrics>>,
-    /// What an emission may have on the wire.
-    pub message_bytes_max: u64,
     /// What the record may have.
     pub record_bytes_max: u64,
-}
-
-/// The stream that an emitted type goes to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Destination {
-    pub stream: String,
-    pub duplicate_window_ms: u64,
 }
 
 /// The incarnation of the stream that the handler reads.
@@ -74,11 +61,7 @@ pub struct Source {
 
 impl Handler {
     pub fn name(&self) -> &str {
-        &self.manifest.name
-    }
-
-    pub fn digest(&self) -> [u8; 32] {
-        self.component.load().digest()
+        &self.name
     }
 
     pub fn identity<'a>(&'a self, work: &'a Work) -> Identity<'a> {
@@ -91,30 +74,30 @@ impl Handler {
         }
     }
 
-    /// Extension attributes, then the headers that the manifest names.
-    pub fn attributes(&self, event: &Event) -> Vec<(String, String)> {
-        let named = event
-            .headers
-            .iter()
-            .filter(|(name, _)| self.manifest.headers.contains(name));
-        event.attributes.iter().chain(named).cloned().collect()
+    /// What runs of it now. A caller that needs more than one thing of it takes
+    /// it once.
+    pub fn version(&self) -> Arc<Version> {
+        self.version.load_full()
     }
 
-    /// A change of the record that `work` makes.
+    /// Whether the event is settled without the guest. A version that came after
+    /// it was unpacked may listen to it.
+    pub fn ignores(&self, work: &Work) -> bool {
+        work.ignored
+            && matches!(
+                route(&self.version().manifest, &work.event),
+                Route::Ignored { .. }
+            )
+    }
+
+    /// A change of the record that `work` makes without an attempt.
     pub fn change<R>(
         &self,
         entity: &Entity,
         work: &Work,
         build: impl FnOnce(&Change<'_>) -> R,
     ) -> R {
-        let change = Change {
-            stamp: stamp(&entity.key),
-            facts: &work.facts(),
-            dedup: &self.manifest.dedup,
-            state: self.manifest.state.as_ref(),
-            digest: &self.digest(),
-        };
-        build(&change)
+        self.version().change(entity, work, build)
     }
 
     /// A change of the record that no event makes.
@@ -168,32 +151,13 @@ impl Handler {
 
     /// What the handler subscribes to, as the broker's filters.
     pub fn filters(&self) -> Vec<String> {
-        self.manifest
+        self.version()
+            .manifest
             .on
             .iter()
             .flat_map(|on| &on.subjects)
             .map(Pattern::filter)
             .collect()
-    }
-
-    /// Puts an attempt's measures and guest metrics where they belong.
-    pub fn account(&self, report: &Report) {
-        self.metrics
-            .attempt(AttemptResult::of(&report.outcome), report.wall);
-        for seen in &report.observations {
-            self.metrics.observe(&seen.metric, seen.value, &seen.labels);
-        }
-        for call in &report.calls {
-            if let Some(need) = self.needs.get(&call.need) {
-                need.call(call.result, Duration::from_millis(call.took_ms));
-            }
-        }
-        if report.observations_dropped > 0 {
-            self.metrics.metrics_dropped(report.observations_dropped);
-        }
-        if report.log_bytes_cut > 0 {
-            self.metrics.log_bytes_cut(report.log_bytes_cut);
-        }
     }
 
     /// A fault of the host or the broker: said once a pause, never counted.
@@ -228,7 +192,8 @@ impl Handler {
     }
 }
 
-fn stamp(key: &str) -> Stamp<'_> {
+/// Of a change that is made now.
+pub fn stamp(key: &str) -> Stamp<'_> {
     Stamp {
         key,
         commit_id: clock::commit_id(),

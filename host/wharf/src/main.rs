@@ -10,6 +10,7 @@ mod clock;
 mod codes;
 mod config;
 mod decide;
+mod deploy;
 mod drain;
 mod entity;
 mod finish;
@@ -23,9 +24,12 @@ mod park;
 mod pipeline;
 mod run;
 mod standing;
+mod supervisor;
 mod sweep;
 mod unordered;
 mod unpack;
+mod version;
+mod watchdog;
 mod work;
 
 fn main() -> std::process::ExitCode {

@@ -130,7 +130,8 @@ async fn already_stored(
     outbox: &Outbox,
     emission: &Emission,
 ) -> Result<Stored, HostFault> {
-    let Some(destination) = owner.handler.destinations.get(&emission.event_type) else {
+    let version = owner.handler.version();
+    let Some(destination) = version.destinations.get(&emission.event_type) else {
         let reason = format!(
             "the manifest no longer lists `{}` under `[emits]`",
             emission.event_type

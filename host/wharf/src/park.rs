@@ -26,6 +26,12 @@ const PAUSE_MS: u64 = 250;
 /// What is kept of the reason why an event is undecodable.
 const REASON_BYTES_MAX: usize = 512;
 
+/// A death, and the component that gave the event up.
+pub struct Given {
+    pub death: Death,
+    pub by: [u8; 32],
+}
+
 /// The record says that the event is dead; now its entry is written.
 ///
 /// # Errors
@@ -35,8 +41,9 @@ pub async fn dead(
     entity: &Entity,
     work: &Work,
     known: &Known,
-    death: &Death,
+    given: &Given,
 ) -> Result<Settlement, Stopped> {
+    let Given { death, by } = given;
     work.gauge.leave_to_record();
     tracing::error!(
         handler = owner.handler.name(),
@@ -54,7 +61,7 @@ pub async fn dead(
         first_failure_ms: death.block.first_failure_ms,
         backtrace: death.backtrace.clone(),
         stderr_tail: death.stderr_tail.clone(),
-        digest: owner.handler.digest().to_vec(),
+        digest: by.to_vec(),
         ..describe(owner, work)
     };
     write(owner, entity, work, known, entry).await?;
@@ -269,7 +276,9 @@ pub async fn undecodable(
         backtrace,
         stderr_tail,
     };
-    let on_dead = owner.handler.manifest.on_dead;
+    let version = owner.handler.version();
+    let (on_dead, by) = (version.manifest.on_dead, version.digest());
+    let given = Given { death, by };
     owner.may_start().await?;
     loop {
         let known = finish::load(owner, entity).await?;
@@ -280,10 +289,10 @@ pub async fn undecodable(
             return Ok(Settlement::Duplicate);
         }
         let next = owner.handler.change(entity, work, |change| {
-            commit::dead(known.record(), change, on_dead, &death)
+            commit::dead(known.record(), change, on_dead, &given.death)
         });
         if let Write::Written(known) = entity.write(owner, &known, next).await? {
-            return dead(owner, entity, work, &known, &death).await;
+            return dead(owner, entity, work, &known, &given).await;
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::attempt::{self, Trial};
 use crate::decide::{Decision, decide};
 use crate::entity::{Entity, Known, Write};
 use crate::owner::Owner;
+use crate::park::Given;
 use crate::work::{Settlement, Stopped, Work};
 use crate::{finish, park};
 
@@ -62,7 +63,9 @@ async fn straight(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlem
         }
         let known = finish::load(owner, entity).await?;
         match admit(known.record(), &work.facts()) {
-            Admission::Run | Admission::RunRestored | Admission::Conflict if work.ignored => {
+            Admission::Run | Admission::RunRestored | Admission::Conflict
+                if owner.handler.ignores(work) =>
+            {
                 return finish::ignored(owner, entity, work).await;
             }
             Admission::Run => {}
@@ -72,7 +75,7 @@ async fn straight(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlem
             Admission::Rewrite | Admission::RewriteDead => {
                 return park::rewrite(owner, entity, work).await;
             }
-            Admission::Conflict => tried = Some(Trial::conflict(&known)),
+            Admission::Conflict => tried = Some(Trial::conflict(owner, &known)),
         }
         if waiting.is_none() && tried.is_none() {
             waiting = resume_hold(owner, work, &known).await?;
@@ -93,7 +96,9 @@ async fn straight(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlem
             }
             Decision::Dead(next, death) => match entity.write(owner, &known, next).await? {
                 Write::Written(known) => {
-                    return park::dead(owner, entity, work, &known, &death).await;
+                    let by = trial.version.digest();
+                    let given = Given { death, by };
+                    return park::dead(owner, entity, work, &known, &given).await;
                 }
                 Write::Lost => tried = Some(trial),
             },

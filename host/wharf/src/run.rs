@@ -7,22 +7,22 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
-use wharf_core::manifest::Ordering;
+use wharf_core::deployment::Author;
 use wharf_core::place::Place;
 use wharf_core::progress::Bounds;
 use wharf_engine::{Outbound, Runtime, RuntimeConfig};
 use wharf_jetstream::connection::{self, Broker};
+use wharf_jetstream::registry::Registry;
 use wharf_telemetry::logs::Logs;
 use wharf_telemetry::metrics::Metrics;
 
 use crate::assemble::{self, Parts};
 use crate::bundle::Bundle;
+use crate::deploy::{self, Known, Parcel};
 use crate::drain::Drain;
-use crate::handler::Handler;
 use crate::http::{self, Readiness};
-use crate::ordered::{self, Settings};
-use crate::unordered;
+use crate::ordered::Settings;
+use crate::supervisor;
 
 /// The value that a deployment gives to a handler's key, if it gives one.
 pub type Lookup = Arc<dyn Fn(&str, &str) -> Option<String> + Send + Sync>;
@@ -33,6 +33,7 @@ pub struct HostOptions {
     pub connection: connection::Settings,
     /// Where the needs are, with secrets filled in.
     pub needs: BTreeMap<String, wharf_engine::Place>,
+    /// Deployed at the start.
     pub bundles: Vec<Bundle>,
     /// Values for keys that manifests declare under `config` and `secrets`.
     pub lookup: Lookup,
@@ -45,7 +46,7 @@ pub struct HostOptions {
 ///
 /// # Errors
 /// What keeps it from starting; after that it goes on whatever the broker does.
-pub async fn host(options: HostOptions) -> anyhow::Result<()> {
+pub async fn host(options: Arc<HostOptions>) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new(
         env!("CARGO_PKG_VERSION"),
         &options.logs.dropped(),
@@ -72,13 +73,12 @@ pub async fn host(options: HostOptions) -> anyhow::Result<()> {
 
     let outbound = Arc::new(Outbound::new(options.needs.clone())?);
     let started = tokio::select! {
-        started = start(&options, &runtime, &outbound, &metrics, &readiness) => Some(started?),
+        started = start(&options, &runtime, outbound, &metrics, &readiness) => Some(started?),
         () = drain.leave.cancelled() => None,
     };
-    if let Some(handlers) = started {
-        readiness.bound();
-        tracing::info!(handlers = handlers.len(), %listen, "host ready");
-        work(&options, handlers, &drain).await;
+    if let Some((parts, registry)) = started {
+        let settings = settings(&options.place);
+        supervisor::run(parts, registry, settings, &drain, readiness).await;
     }
     tracing::info!("drained");
     drain.cut.cancel();
@@ -102,23 +102,54 @@ fn runtime(options: &HostOptions) -> anyhow::Result<Arc<Runtime>> {
     Ok(Arc::new(runtime))
 }
 
-/// Compiles the handlers while the broker is waited for, then binds them.
+/// Deploys the bundles that the host was given, if any; what runs then is the
+/// registry's to say.
 async fn start(
-    options: &HostOptions,
+    options: &Arc<HostOptions>,
     runtime: &Arc<Runtime>,
-    outbound: &Arc<Outbound>,
+    outbound: Arc<Outbound>,
     metrics: &Arc<Metrics>,
     readiness: &Arc<Readiness>,
-) -> anyhow::Result<Vec<Arc<Handler>>> {
-    let components = assemble::load(options, runtime, outbound).await?;
+) -> anyhow::Result<(Parts, Registry)> {
+    // What is unfit is said before a broker is waited for.
+    let loaded = assemble::load(options, runtime, &outbound).await?;
     let broker = Broker::connect_waiting(options.connection.clone(), say_once()).await?;
     readiness.connected(broker.control().status());
-    let parts = Parts::gather(options, runtime.clone(), broker, metrics.clone()).await?;
-    let mut handlers = Vec::with_capacity(components.len());
-    for (bundle, component) in options.bundles.iter().zip(components) {
-        handlers.push(Arc::new(parts.handler(bundle, component)?));
+    let registry = Registry::open(broker.control().clone()).await?;
+    let parts = Parts::gather(
+        options.clone(),
+        runtime.clone(),
+        outbound,
+        broker,
+        metrics.clone(),
+        loaded,
+    )
+    .await?;
+    if options.bundles.is_empty() {
+        // What is deployed may come later, and its streams with it.
+        crate::cli::provision::require_capable(parts.broker().control()).await?;
+    } else {
+        let manifests: Vec<_> = options.bundles.iter().map(|b| &b.manifest).collect();
+        parts.verify(&manifests).await?;
     }
-    Ok(handlers)
+    let by = deploy::whoami();
+    for bundle in &options.bundles {
+        let author = Author {
+            by: &by,
+            why: "from the folder of a host that started",
+            now_ms: crate::clock::now_ms(),
+        };
+        let (step, stands) = deploy::put(
+            &registry,
+            &Parcel::of(bundle)?,
+            Known::StaysReplaced,
+            author,
+        )
+        .await?;
+        let version = stands.deployment.stable;
+        tracing::info!(handler = bundle.manifest.name, version, ?step, "deployed");
+    }
+    Ok((parts, registry))
 }
 
 /// Says why the broker is waited for, once for each reason.
@@ -135,37 +166,6 @@ fn say_once() -> impl FnMut(&wharf_jetstream::error::Error, Duration) {
 
 /// How long answers over HTTP may take to end after the drain.
 const SERVED_WITHIN: Duration = Duration::from_secs(1);
-/// How long tasks may take to hear that they are cut off, releases included.
-const CUT_WITHIN: Duration = Duration::from_secs(4);
-
-/// Runs every handler until all have drained.
-async fn work(options: &HostOptions, handlers: Vec<Arc<Handler>>, drain: &Drain) {
-    let settings = settings(&options.place);
-    let mut tasks = JoinSet::new();
-    for handler in handlers {
-        match handler.manifest.ordering {
-            Ordering::Key => tasks.spawn(ordered::run(handler, 0, settings.clone(), drain.clone())),
-            Ordering::None => tasks.spawn(unordered::run(handler, settings.bounds, drain.clone())),
-        };
-    }
-    let joined = async {
-        while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a handler's task ended badly");
-            }
-        }
-    };
-    let late = async {
-        drain.cut.cancelled().await;
-        tokio::time::sleep(CUT_WITHIN).await;
-    };
-    tokio::select! {
-        () = joined => {}
-        // Everything durable is one compare-and-set: what is left is a crash at
-        // a place that the next owner knows how to go on from.
-        () = late => tracing::warn!("what still waits for the broker is left behind"),
-    }
-}
 
 fn settings(place: &Place) -> Settings {
     let host = &place.host;

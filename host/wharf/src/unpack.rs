@@ -39,7 +39,7 @@ pub fn unpack(handler: &Handler, delivery: Delivery, place: Place, first_seen: b
     };
     match codec::decode(&delivery, &codec::Limits::default()) {
         Err(why) => Unpacked::Stray(work(anonymous(&delivery), String::new(), false), why),
-        Ok(event) => match route(&handler.manifest, &event) {
+        Ok(event) => match route(&handler.version().manifest, &event) {
             Route::Run { key, .. } => Unpacked::Work(work(event, key, false)),
             Route::Ignored { key } => Unpacked::Ignored(work(event, key.unwrap_or_default(), true)),
             Route::Undecodable(why) => Unpacked::Stray(work(event, String::new(), false), why),

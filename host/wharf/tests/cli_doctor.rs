@@ -48,7 +48,7 @@ fn one_replica_is_told_in_plain_words_and_fails() {
         findings(&document, "assets"),
         [(
             "good",
-            "8 streams, consumers and checkpoints are as they should be"
+            "10 streams, consumers and checkpoints are as they should be"
         )]
     );
     assert_eq!(

@@ -27,7 +27,15 @@ impl Host {
         let listen = free_address();
         let log = place.path("host.log");
         let file = std::fs::File::create(&log).expect("a log");
-        let mut command = place.command(&["host", "--listen", &listen, "--log-format", "json"]);
+        let mut command = place.command(&[
+            "host",
+            "--handlers",
+            "target/bundles",
+            "--listen",
+            &listen,
+            "--log-format",
+            "json",
+        ]);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -101,7 +109,15 @@ fn order_on(url: &str) -> Place {
 
 /// A host that has to give up, and how.
 fn refused(place: &Place) -> Run {
-    place.wharf(&["host", "--listen", "127.0.0.1:0", "-o", "json"])
+    place.wharf(&[
+        "host",
+        "--handlers",
+        "target/bundles",
+        "--listen",
+        "127.0.0.1:0",
+        "-o",
+        "json",
+    ])
 }
 
 fn free_address() -> String {

@@ -12,7 +12,9 @@ use wharf_jetstream::names::Lineage;
 use wharf_jetstream::publisher::Publisher;
 
 /// What the shop has on the broker.
-const ASSETS: [&str; 8] = [
+const ASSETS: [&str; 10] = [
+    "stream KV_WHARF",
+    "stream OBJ_WHARF-CODE",
     "stream SHOP",
     "stream WHARF-L-mail-1",
     "consumer mail-1 of stream SHOP",
@@ -188,7 +190,7 @@ async fn a_stream_of_another_shape_is_refused_by_field_and_nothing_is_made() {
     let document = run.json();
     assert_eq!(document["error"]["code"], "WH0302");
     assert_eq!(document["error"]["place"], "stream SHOP");
-    let shop = &document["data"]["steps"][0];
+    let shop = &document["data"]["steps"][2];
     assert_eq!(
         (&shop["asset"], &shop["action"]),
         (&Value::from("stream SHOP"), &Value::from("differs"))

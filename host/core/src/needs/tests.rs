@@ -231,3 +231,22 @@ fn no_mutation_of_a_file_makes_the_parser_panic() {
         "{valid} {plain}"
     );
 }
+
+#[test]
+fn a_need_survives_being_written() {
+    let file = r#"
+[needs.gateway]
+url = "https://pay.example.com/v2"
+auth = { header = "Authorization", value = "Bearer ${secret:TOKEN}" }
+max_in_flight = 7
+
+[needs.mail]
+url = "http://127.0.0.1:8090"
+"#;
+    let needs = parse("needs.toml", file).expect("valid");
+    for (name, need) in &needs {
+        let written = super::text(name, need);
+        let again = parse("need", &written).unwrap_or_else(|e| panic!("{written}: {e:?}"));
+        assert_eq!(again.get(name), Some(need), "{written}");
+    }
+}

@@ -52,8 +52,9 @@ impl Context {
                 "calls are made only while an event is handled".to_owned(),
             ));
         };
+        let auth = self.settings.outbound.auth_header(need);
         let reserved = Reserved {
-            auth: self.settings.outbound.auth_header(need),
+            auth: auth.as_ref(),
             idempotency: policy.idempotency_header.as_deref(),
         };
         let checked = request::check(request, reserved, self.settings.limits.request_bytes)

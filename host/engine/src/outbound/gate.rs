@@ -51,6 +51,10 @@ impl Gate {
         }
     }
 
+    pub(super) fn max(&self) -> u32 {
+        self.max
+    }
+
     pub(super) fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Acquire)
     }

@@ -11,7 +11,7 @@ use hyper_util::client::legacy::connect::capture_connection;
 use tokio::time::{Instant, timeout_at};
 
 use super::request::Checked;
-use super::{Need, Outbound};
+use super::{Need, Outbound, Places};
 
 /// What the host adds to a checked request.
 #[derive(Debug)]
@@ -67,7 +67,8 @@ impl Outbound {
         request: Checked,
         terms: Terms,
     ) -> Result<Answer, NoAnswer> {
-        let Some(place) = self.needs.get(need) else {
+        let places = self.places.load_full();
+        let Some(place) = places.needs.get(need) else {
             let reason = format!("no place is known for the need `{need}`: add it to needs.toml");
             return Err(NoAnswer::NotSent(reason));
         };
@@ -75,11 +76,13 @@ impl Outbound {
             .gate
             .enter()
             .map_err(|closed| NoAnswer::NotSent(closed.to_string()))?;
-        let result = self.exchange(place, request, &terms).await;
+        let result = places.exchange(place, request, &terms).await;
         drop(passage);
         result
     }
+}
 
+impl Places {
     async fn exchange(
         &self,
         need: &Need,

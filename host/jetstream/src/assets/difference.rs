@@ -94,6 +94,13 @@ const TIMERS: [Field; 5] = [
     field("subject_transform", Rule::Equal, Change::Edit),
 ];
 
+const REGISTRY: [Field; 4] = [
+    field("allow_direct", Rule::Equal, Change::Edit),
+    field("allow_msg_ttl", Rule::Equal, Change::Edit),
+    field("allow_rollup_hdrs", Rule::Equal, Change::Edit),
+    field("deny_purge", Rule::Equal, Change::Never),
+];
+
 /// The start position counts at creation only, and is not among them.
 const CONSUMER: [Field; 8] = [
     field("ack_policy", Rule::Equal, Change::Never),
@@ -117,6 +124,7 @@ pub(super) fn stream_differences(
         Kind::Events => &EVENTS,
         Kind::Ledger => &LEDGER,
         Kind::Timers => &TIMERS,
+        Kind::Registry => &REGISTRY,
     };
     let place = format!("stream edit {}", wanted.name);
     let fields = STREAM.iter().chain(of_kind);

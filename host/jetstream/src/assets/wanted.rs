@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use wharf_core::manifest::{Ordering, Start};
 
-use super::{Place, PlaceHandler, PlaceStream, UsesTimers};
+use super::{Place, PlaceHandler, PlaceRegistry, PlaceStream, UsesTimers};
 use crate::api::consumer::{AckPolicy, ConsumerConfig, DeliverPolicy};
 use crate::api::stream::{Discard, Retention, StreamConfig};
 use crate::api::{LEVEL_SCHEDULES, LEVEL_TTL, stamp};
 use crate::names::firing_consumer;
+use crate::registry;
 
 /// How long a stream of events knows the ids of what was published to it.
 pub(super) const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
@@ -45,10 +46,13 @@ pub(super) enum Kind {
     Events,
     Ledger,
     Timers,
+    /// Of the registry: a bucket, or an object store.
+    Registry,
 }
 
 /// Everything that the place needs, streams before their consumers.
 pub(super) fn of(place: &Place) -> Vec<Asset> {
+    let registry = place.registry.map(of_registry).into_iter().flatten();
     let events = place.streams.iter().map(events);
     let of_handlers = place.handlers.iter().flat_map(|handler| {
         let mut assets = vec![ledger(handler)];
@@ -63,7 +67,32 @@ pub(super) fn of(place: &Place) -> Vec<Asset> {
         }
         assets
     });
-    events.chain(of_handlers).collect()
+    registry.chain(events).chain(of_handlers).collect()
+}
+
+/// The shapes that clients take for a bucket and an object store.
+fn of_registry(wanted: PlaceRegistry) -> [Asset; 2] {
+    let shape = |name: &str, subjects: &[&str]| StreamConfig {
+        discard: Discard::New,
+        num_replicas: wanted.replicas,
+        allow_rollup_hdrs: true,
+        allow_direct: true,
+        ..StreamConfig::new(name, subjects.iter().map(ToString::to_string).collect())
+    };
+    let bucket = StreamConfig {
+        max_msgs_per_subject: registry::HISTORY,
+        deny_delete: true,
+        allow_msg_ttl: true,
+        ..shape(registry::STREAM, &["$KV.WHARF.>"])
+    };
+    let code = shape(
+        registry::CODE_STREAM,
+        &["$O.WHARF-CODE.C.>", "$O.WHARF-CODE.M.>"],
+    );
+    [
+        stream(bucket, Kind::Registry, LEVEL_TTL),
+        stream(code, Kind::Registry, 0),
+    ]
 }
 
 /// Events are refused when the stream is full, never forgotten.

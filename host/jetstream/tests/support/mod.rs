@@ -45,6 +45,7 @@ pub fn place() -> Place {
         replicas: 1,
     };
     Place {
+        registry: None,
         streams: vec![stream],
         handlers: vec![handler],
     }

@@ -1,7 +1,7 @@
 //! `wharf check`: everything that can be found wrong without a broker, all at
 //! once.
 
-mod component;
+pub mod component;
 mod sources;
 
 use std::fmt;
@@ -19,7 +19,7 @@ use super::table::{Table, counted};
 use crate::bundle::Shelf;
 use crate::codes::Code;
 use crate::output::{Answer, OutputArgs};
-use component::Component;
+use component::{Component, Look, Looker};
 use sources::Sources;
 
 const AFTER_HELP: &str = "\
@@ -71,7 +71,7 @@ struct Handler {
 
 /// One problem, of a file or of a component.
 #[derive(Debug, Serialize)]
-struct Finding {
+pub struct Finding {
     file: String,
     /// From 1; none for a component.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,7 +92,11 @@ pub async fn run(args: CheckArgs) -> Result<Answer, Failure> {
     let across = across(&read.shelf, read.needs.as_ref(), read.place.as_ref());
     findings.extend(across.into_iter().map(Finding::from));
     let mut handlers = Vec::with_capacity(read.shelf.bundles.len());
-    let looker = component::Looker::new(args.no_wasm);
+    let looker = Looker::new(if args.no_wasm {
+        Look::Skip
+    } else {
+        Look::Thorough
+    });
     for bundle in read.shelf.bundles {
         let (component, found) = looker.look(&bundle).await?;
         findings.extend(found);

@@ -2,8 +2,22 @@
 
 use wharf_jetstream::api::Api;
 use wharf_jetstream::connection::{self, Purpose, Settings};
+use wharf_jetstream::registry::Registry;
 
 use super::failure::Failure;
+use super::provision::require_capable;
+use crate::config::PlaceArgs;
+
+/// The registry of a place.
+///
+/// # Errors
+/// As [`connect`]; the broker cannot serve.
+pub async fn registry(place: &PlaceArgs, command: &str) -> Result<Registry, Failure> {
+    let setting = place.load(command)?;
+    let api = connect(&setting.connection).await?;
+    require_capable(api.connection()).await?;
+    Ok(Registry::open(api.connection().clone()).await?)
+}
 
 /// Connects, trying once.
 ///

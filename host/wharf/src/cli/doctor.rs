@@ -79,7 +79,7 @@ async fn streams(
     shelf: &Shelf,
     findings: &mut Vec<Finding>,
 ) -> Result<(), Failure> {
-    let denied = permissions::look(api, &shelf.bundles).await?;
+    let denied = permissions::look(api, &shelf.manifests()).await?;
     let may_look = denied.is_empty();
     findings.extend(denied);
     if !may_look {
@@ -91,8 +91,8 @@ async fn streams(
     ));
     let place = setting.place();
     let catalog = Catalog::read(api).await?;
-    findings.extend(assets::look(api, &place, &shelf.bundles).await?);
-    findings.extend(durability::look(&catalog, &place, &shelf.bundles));
+    findings.extend(assets::look(api, &place, &shelf.manifests()).await?);
+    findings.extend(durability::look(&catalog, &place, &shelf.manifests()));
     findings.extend(server::clock(api, &catalog).await?);
     Ok(())
 }

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use wharf_telemetry::logs;
 
 use super::failure::Failure;
-use crate::bundle;
+use crate::bundle::{self, Shelf};
 use crate::codes::Code;
 use crate::config::{self, PlaceArgs};
 use crate::output::{Answer, OutputArgs};
@@ -28,8 +28,10 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct HostArgs {
-    #[command(flatten)]
-    handlers: HandlersArgs,
+    /// Folder of bundles to deploy at the start [default: none; what is deployed
+    /// is in the registry].
+    #[arg(long, value_name = "DIR", env = "WHARF_HANDLERS")]
+    handlers: Option<PathBuf>,
     /// Where the needs are [default: needs.toml, when there is one].
     #[arg(long, value_name = "FILE", env = "WHARF_NEEDS")]
     needs: Option<PathBuf>,
@@ -74,7 +76,10 @@ pub async fn run(args: HostArgs) -> Result<Answer, Failure> {
     let logs = install_logs(args.log_format)?;
     let setting = args.place.load("wharf host")?;
     let needs = config::needs(args.needs.as_deref())?;
-    let shelf = bundle::read_all(&args.handlers.handlers)?;
+    let shelf = match &args.handlers {
+        Some(folder) => bundle::read_all(folder)?,
+        None => Shelf::default(),
+    };
     super::check::require_sound(&shelf, needs.as_ref(), setting.file.as_ref())?;
     let mut place = setting.place();
     if let Some(listen) = args.listen {
@@ -82,7 +87,7 @@ pub async fn run(args: HostArgs) -> Result<Answer, Failure> {
     }
     let needs = needs
         .as_ref()
-        .map(config::resolve)
+        .map(|needs| config::resolve(&needs.file, &needs.value))
         .transpose()?
         .unwrap_or_default();
     let options = HostOptions {
@@ -94,7 +99,7 @@ pub async fn run(args: HostArgs) -> Result<Answer, Failure> {
         cache_dir: args.cache,
         logs,
     };
-    run::host(options).await?;
+    run::host(Arc::new(options)).await?;
     Ok(Answer::silent())
 }
 

@@ -5,13 +5,19 @@ mod check;
 mod connect;
 #[cfg(feature = "demo")]
 mod demo;
+mod deploy;
 mod doctor;
 mod entity;
 pub mod failure;
 mod host;
+mod inspect;
+mod needs;
 pub mod provision;
 mod publish;
+mod rollout;
+mod status;
 mod table;
+mod versions;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -54,6 +60,15 @@ enum Command {
     Provision(provision::ProvisionArgs),
     Publish(publish::PublishArgs),
     Entity(entity::EntityArgs),
+    Deploy(deploy::DeployArgs),
+    Needs(needs::NeedsArgs),
+    Inspect(inspect::InspectArgs),
+    Completions(CompletionsArgs),
+    Status(status::StatusArgs),
+    Versions(versions::VersionsArgs),
+    Rollback(versions::RollbackArgs),
+    Pause(versions::PauseArgs),
+    Resume(versions::ResumeArgs),
     Doctor(doctor::DoctorArgs),
     #[cfg(feature = "demo")]
     Demo(wharf_demo::DemoArgs),
@@ -62,10 +77,21 @@ enum Command {
     Gateway(wharf_demo::GatewayArgs),
 }
 
+/// Print what completes `wharf` in a shell.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  wharf completions bash > /etc/bash_completion.d/wharf
+  wharf completions zsh > ~/.zfunc/_wharf")]
+struct CompletionsArgs {
+    /// The shell.
+    shell: clap_complete::Shell,
+}
+
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
-    let parsed = command()
+    let parsed = grammar()
         .try_get_matches_from(&words)
         .and_then(|matches| Cli::from_arg_matches(&matches));
     let exit = match parsed {
@@ -76,7 +102,7 @@ pub fn main() -> ExitCode {
 }
 
 /// The command line, with the exit codes in each command's help.
-fn command() -> clap::Command {
+fn grammar() -> clap::Command {
     fn with_exit_codes(command: clap::Command) -> clap::Command {
         let help = match command.get_after_help() {
             Some(help) => format!("{help}\n\n{EXIT_CODES}"),
@@ -117,6 +143,21 @@ async fn dispatch(command: Command) -> Exit {
         Command::Provision(args) => interruptible(args.output.output, provision::run(args)).await,
         Command::Publish(args) => interruptible(args.output.output, publish::run(args)).await,
         Command::Entity(args) => interruptible(args.output(), entity::run(args)).await,
+        Command::Deploy(args) => interruptible(args.output.output, deploy::run(args)).await,
+        Command::Needs(args) => interruptible(args.output(), needs::run(args)).await,
+        Command::Inspect(args) => interruptible(args.output.output, inspect::run(args)).await,
+        Command::Completions(args) => {
+            let mut out = std::io::stdout();
+            clap_complete::generate(args.shell, &mut grammar(), "wharf", &mut out);
+            Exit::Ok
+        }
+        Command::Status(args) => interruptible(args.output.output, status::run(args)).await,
+        Command::Versions(args) => {
+            interruptible(args.output.output, versions::versions(args)).await
+        }
+        Command::Rollback(args) => interruptible(args.output(), versions::rollback(args)).await,
+        Command::Pause(args) => interruptible(args.output(), versions::pause(args)).await,
+        Command::Resume(args) => interruptible(args.output(), versions::resume(args)).await,
         Command::Doctor(args) => interruptible(args.output.output, doctor::run(args)).await,
     }
 }
@@ -204,9 +245,7 @@ mod tests {
                 .filter(|line| line.trim_start().starts_with("wharf "))
             {
                 let words = line.split(['|', '>', '#']).next().unwrap_or_default();
-                let parsed = Cli::try_parse_from(
-                    words.split_whitespace().map(|word| word.trim_matches('\'')),
-                );
+                let parsed = Cli::try_parse_from(as_a_shell_splits(words));
                 assert!(
                     parsed.is_ok(),
                     "the example of `{path}` does not parse: {line}: {parsed:?}"
@@ -217,8 +256,19 @@ mod tests {
             }
         }
         let mut seen = 0;
-        visit(&command(), "", &mut seen);
+        visit(&grammar(), "", &mut seen);
         assert!(seen >= 6, "only {seen} commands were looked at");
+    }
+
+    /// Text between single quotes is one word.
+    fn as_a_shell_splits(line: &str) -> Vec<&str> {
+        let parts = line.split('\'').enumerate();
+        parts
+            .flat_map(|(nth, part)| match nth % 2 {
+                0 => part.split_whitespace().collect(),
+                _ => vec![part],
+            })
+            .collect()
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::fmt;
 
 use clap::Args;
 use serde::Serialize;
+use wharf_core::manifest::Manifest;
 use wharf_core::place::Place;
 use wharf_jetstream::api::Api;
 use wharf_jetstream::assets::{self, Action};
@@ -22,7 +23,7 @@ use super::doctor::require_permissions;
 use super::failure::Failure;
 use super::host::HandlersArgs;
 use super::table::Table;
-use crate::bundle::{self, Bundle};
+use crate::bundle::{self, Shelf};
 use crate::codes::Code;
 use crate::config::PlaceArgs;
 use crate::output::{Answer, OutputArgs};
@@ -91,15 +92,8 @@ pub async fn run(args: ProvisionArgs) -> Result<Answer, Failure> {
     require_sound(&shelf, None, setting.file.as_ref())?;
     let api = connect(&setting.connection).await?;
     require_capable(api.connection()).await?;
-    let wanted = wanted::place(&api, &setting.place(), &shelf.bundles).await?;
-    let plan = assets::plan(&api, &wanted).await?;
-    let steps: Vec<Step> = plan.steps.iter().map(Step::from).collect();
-    let firsts = checkpoints::plan(&api, &shelf.bundles).await?;
-    if args.dry_run || steps.iter().chain(&firsts).any(Step::is_blocking) {
-        let report = Report {
-            dry_run: args.dry_run,
-            steps: [steps, firsts].concat(),
-        };
+    let report = carry_out(&api, &setting.place(), &shelf, args.dry_run).await?;
+    if args.dry_run || report.steps.iter().any(Step::is_blocking) {
         let failure = refused(&report);
         let next = if report.is_fulfilled() {
             "wharf host"
@@ -108,14 +102,41 @@ pub async fn run(args: ProvisionArgs) -> Result<Answer, Failure> {
         };
         return Ok(Answer::new(&report, &report).but(failure).next(next));
     }
-    assets::apply(&api, &plan).await.map_err(problem)?;
-    let firsts = checkpoints::make(&api, &shelf.bundles).await?;
-    let made = steps.into_iter().map(Step::made).chain(firsts).collect();
-    let report = Report {
-        dry_run: false,
-        steps: made,
-    };
     Ok(Answer::new(&report, &report).next("wharf host"))
+}
+
+/// Makes what handlers that are about to be deployed lack.
+///
+/// # Errors
+/// What stands in the way, or what may not be made here.
+pub async fn make(api: &Api, place: &Place, shelf: &Shelf) -> Result<(), Failure> {
+    let report = carry_out(api, place, shelf, false).await?;
+    match shortfall(&report.steps) {
+        None => Ok(()),
+        Some(failure) => Err(failure),
+    }
+}
+
+/// The plan; carried out, unless only the plan is wanted or something stands in
+/// its way.
+async fn carry_out(
+    api: &Api,
+    place: &Place,
+    shelf: &Shelf,
+    dry_run: bool,
+) -> Result<Report, Failure> {
+    let wanted = wanted::place(api, place, &shelf.manifests()).await?;
+    let plan = assets::plan(api, &wanted).await?;
+    let steps: Vec<Step> = plan.steps.iter().map(Step::from).collect();
+    let firsts = checkpoints::plan(api, &shelf.manifests()).await?;
+    if dry_run || steps.iter().chain(&firsts).any(Step::is_blocking) {
+        let steps = [steps, firsts].concat();
+        return Ok(Report { dry_run, steps });
+    }
+    assets::apply(api, &plan).await.map_err(problem)?;
+    let firsts = checkpoints::make(api, &shelf.manifests()).await?;
+    let steps = steps.into_iter().map(Step::made).chain(firsts).collect();
+    Ok(Report { dry_run, steps })
 }
 
 /// For a host, which binds and makes nothing: whether the broker can serve, and
@@ -124,29 +145,37 @@ pub async fn run(args: ProvisionArgs) -> Result<Answer, Failure> {
 /// # Errors
 /// What the broker lacks; what is missing or differs, with the line that makes
 /// it.
-pub async fn verify(broker: &Broker, place: &Place, bundles: &[Bundle]) -> Result<(), Failure> {
+pub async fn verify(
+    broker: &Broker,
+    place: &Place,
+    manifests: &[&Manifest],
+) -> Result<(), Failure> {
     require_capable(broker.control()).await?;
     let api = Api::new(broker.control().clone());
-    require_permissions(&api, bundles).await?;
-    let wanted = wanted::place(&api, place, bundles).await?;
+    require_permissions(&api, manifests).await?;
+    let wanted = wanted::place(&api, place, manifests).await?;
     let plan = assets::plan(&api, &wanted).await?;
     let steps: Vec<Step> = plan.steps.iter().map(Step::from).collect();
     if let Some(failure) = shortfall(&steps) {
         return Err(failure);
     }
-    checkpoints::verify(&api, bundles).await
+    checkpoints::verify(&api, manifests).await
 }
 
 /// Every asset and checkpoint as it is now.
 ///
 /// # Errors
 /// The broker does not answer, or a checkpoint cannot be read.
-pub async fn survey(api: &Api, place: &Place, bundles: &[Bundle]) -> Result<Vec<Step>, Failure> {
-    let wanted = wanted::place(api, place, bundles).await?;
+pub async fn survey(
+    api: &Api,
+    place: &Place,
+    manifests: &[&Manifest],
+) -> Result<Vec<Step>, Failure> {
+    let wanted = wanted::place(api, place, manifests).await?;
     let plan = assets::plan(api, &wanted).await?;
     let steps = plan.steps.iter().map(Step::from);
     Ok(steps
-        .chain(checkpoints::plan(api, bundles).await?)
+        .chain(checkpoints::plan(api, manifests).await?)
         .collect())
 }
 

@@ -34,7 +34,7 @@ pub async fn claim(
     settings: &Settings,
     drain: &Drain,
 ) -> Option<Claimed> {
-    let generation = checkpoint::generation(&handler.manifest.on);
+    let generation = checkpoint::generation(&handler.version().manifest.on);
     let mut seen: Option<(u64, Instant)> = None;
     loop {
         let wait = match look(handler, partition).await {

@@ -339,7 +339,7 @@ fn a_need_without_an_address_is_refused_by_name() {
     assert!(
         error["remedy"]
             .as_str()
-            .is_some_and(|text| text.contains("[needs.gateway]")),
+            .is_some_and(|text| text.contains("wharf needs set gateway")),
         "{error}"
     );
 

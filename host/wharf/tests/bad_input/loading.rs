@@ -21,7 +21,7 @@ fn wat(text: &str) -> Vec<u8> {
 }
 
 /// What is wrong, the bytes, the code, and a word of the message.
-fn cases() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
+pub fn cases() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
     let good = bundles::appender();
     let mut flipped = good.to_vec();
     for byte in &mut flipped[200..260] {

@@ -17,6 +17,7 @@ mod size;
 mod stage;
 mod unordered;
 mod unreadable;
+mod versions;
 mod watch;
 mod wire;
 

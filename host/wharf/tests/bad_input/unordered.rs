@@ -9,7 +9,7 @@ use crate::support::{SOON, until};
 use crate::{ALONE, watch};
 
 /// What the teller of a key has told, in the order of the stream.
-async fn told(stage: &Stage, key: &str, wanted: usize) -> Vec<String> {
+pub async fn told(stage: &Stage, key: &str, wanted: usize) -> Vec<String> {
     let stream = Stream::new(stage.site.client().await, "TEST");
     let subject = format!("test.told.{key}");
     until(&subject, SOON, async || {

@@ -31,15 +31,7 @@ pub async fn parked(ledger: &Ledger, sequence: u64) -> Entry {
 /// The host goes on working for some beats of its own: long enough for a loop
 /// to show itself.
 pub async fn some_beats(ledger: &Ledger) {
-    const BEATS: u32 = 3;
-    for _ in 0..BEATS {
-        let before = ledger.checkpoint().await.written_ms;
-        let what = "the checkpoint to be written again";
-        until(what, SOON, async || {
-            (ledger.checkpoint().await.written_ms > before).then_some(())
-        })
-        .await;
-    }
+    ledger.beats().await;
 }
 
 /// An entry is as good as the message: same subject, payload and headers.

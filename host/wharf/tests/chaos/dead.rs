@@ -65,7 +65,13 @@ async fn assert_parked(
     assert_eq!(data, expected);
 
     let config = probe.site.options.config.to_str().expect("UTF-8");
-    let handlers = probe.site.options.handlers.to_str().expect("UTF-8");
+    let handlers = probe
+        .site
+        .options
+        .handlers
+        .as_ref()
+        .and_then(|path| path.to_str())
+        .expect("UTF-8");
     let command = [
         "entity",
         "show",

@@ -18,6 +18,7 @@ mod probe;
 mod republish;
 mod shop;
 mod spill;
+mod swap;
 mod timers;
 
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};

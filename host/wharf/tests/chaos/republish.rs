@@ -11,7 +11,7 @@ use wharf_demo::stream::{Stored, Stream};
 
 use crate::beside_others;
 use crate::duplicates::{at_rest, publish, set_window, shorten_window};
-use crate::shop::orders;
+use crate::shop::{ORDERED, orders};
 use crate::support::{Plan, SOON, Site, until};
 
 /// E1 commits, publishes and is passed by the watermark; the host dies. When
@@ -39,6 +39,10 @@ async fn interleaving_03_after_a_restart_and_the_window_the_next_event_publishes
     let captured = last_of(&events, "payment-captured").await;
     assert!(captured > first, "the order was paid");
     until("the checkpoint", SOON, || passed(&host, captured)).await;
+    // So have those of the others, which emitted too.
+    for handler in ORDERED {
+        site.ledger(handler).await.beats().await;
+    }
 
     host.kill().await.expect("SIGKILL is sent");
     let emission = last_emission(&events).await;

@@ -10,6 +10,8 @@ use wharf_core::record::{self, Record};
 use wharf_demo::stream::{Stored, Stream};
 use wharf_jetstream::names::Lineage;
 
+use super::{SOON, until};
+
 /// The ledger of a handler's first history.
 pub struct Ledger {
     lineage: Lineage,
@@ -57,6 +59,19 @@ impl Ledger {
             .expect("the broker answers");
         let last = stored.last().expect("a checkpoint");
         checkpoint::decode(&last.data).expect("a checkpoint")
+    }
+
+    /// Waits until the checkpoint was written twice: what was settled before is
+    /// in it.
+    pub async fn beats(&self) {
+        for _ in 0..2 {
+            let before = self.checkpoint().await.written_ms;
+            let what = "the checkpoint to be written again";
+            until(what, SOON, async || {
+                (self.checkpoint().await.written_ms > before).then_some(())
+            })
+            .await;
+        }
     }
 
     /// The parked event of a sequence, whatever its key; None while not all of

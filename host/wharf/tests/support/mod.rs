@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub mod ledger;
+pub mod rollout;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -119,7 +120,7 @@ impl Site {
         std::fs::write(&needs, text).expect("needs.toml is written");
         let options = HostOptions {
             program: WHARF.into(),
-            handlers: plan.handlers,
+            handlers: Some(plan.handlers),
             config,
             needs,
             listen,
@@ -143,8 +144,8 @@ impl Site {
     }
 
     pub async fn provision(&self) {
-        let (handlers, config) = (&self.options.handlers, &self.options.config);
-        let paths = [handlers, config].map(|path| path.to_str().expect("UTF-8"));
+        let handlers = self.options.handlers.as_ref().expect("bundles");
+        let paths = [handlers, &self.options.config].map(|path| path.to_str().expect("UTF-8"));
         self.wharf(&["provision", "--handlers", paths[0], "--config", paths[1]])
             .await;
     }

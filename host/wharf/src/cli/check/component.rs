@@ -28,16 +28,24 @@ pub enum Component {
     NotChecked,
 }
 
+/// How closely components are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    Skip,
+    /// Compiled, checked, and started once.
+    Thorough,
+}
+
 /// Sets an engine up for the first component that it sees.
 pub struct Looker {
-    skip: bool,
+    look: Look,
     engine: OnceCell<(Runtime, Arc<Outbound>)>,
 }
 
 impl Looker {
-    pub fn new(skip: bool) -> Self {
+    pub fn new(look: Look) -> Self {
         Self {
-            skip,
+            look,
             engine: OnceCell::new(),
         }
     }
@@ -47,7 +55,7 @@ impl Looker {
     /// # Errors
     /// The engine cannot be set up, or the file cannot be read.
     pub async fn look(&self, bundle: &Bundle) -> Result<(Component, Option<Finding>), Failure> {
-        if self.skip {
+        if self.look == Look::Skip {
             return Ok((Component::NotChecked, None));
         }
         if !bundle.wasm_path().is_file() {
@@ -78,6 +86,19 @@ impl Looker {
                 };
                 Ok((Component::Refused, Some(finding)))
             }
+        }
+    }
+
+    /// For what is about to be deployed.
+    ///
+    /// # Errors
+    /// A host would not run it.
+    pub async fn require(&self, bundle: &Bundle) -> Result<(), Failure> {
+        let (runtime, outbound) = self.engine()?;
+        let loaded = runtime.load(bundle.wasm()?, settings(&bundle.manifest, outbound));
+        match loaded.await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Failure::from(error).place(bundle.wasm_path().display().to_string())),
         }
     }
 

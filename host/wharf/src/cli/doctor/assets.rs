@@ -1,16 +1,20 @@
 //! Whether every stream and consumer is there, in its shape.
 
+use wharf_core::manifest::Manifest;
 use wharf_core::place::Place;
 use wharf_jetstream::api::Api;
 
 use super::finding::{Finding, bad, good};
-use crate::bundle::Bundle;
 use crate::cli::failure::Failure;
 use crate::cli::provision;
 
 /// Looks at what `wharf provision` makes.
-pub async fn look(api: &Api, place: &Place, bundles: &[Bundle]) -> Result<Vec<Finding>, Failure> {
-    let steps = provision::survey(api, place, bundles).await?;
+pub async fn look(
+    api: &Api,
+    place: &Place,
+    manifests: &[&Manifest],
+) -> Result<Vec<Finding>, Failure> {
+    let steps = provision::survey(api, place, manifests).await?;
     let unwell: Vec<Finding> = steps
         .iter()
         .filter_map(|step| {

@@ -4,18 +4,19 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use wharf_core::config::units::format_duration;
+use wharf_core::manifest::Manifest;
 use wharf_core::place::Place;
 use wharf_jetstream::api::stream::StreamInfo;
 use wharf_jetstream::capabilities::{SYNC_ADVICE, Weakness, weaknesses};
 use wharf_jetstream::catalog::{Catalog, Covering};
 
 use super::finding::{Finding, advice, bad, good};
-use crate::bundle::{self, Bundle};
+use crate::bundle;
 use crate::codes::Code;
 
 /// Looks at every stream that events or records of the handlers lie in.
-pub fn look(catalog: &Catalog, place: &Place, bundles: &[Bundle]) -> Vec<Finding> {
-    let (events, own) = names(catalog, place, bundles);
+pub fn look(catalog: &Catalog, place: &Place, manifests: &[&Manifest]) -> Vec<Finding> {
+    let (events, own) = names(catalog, place, manifests);
     let streams = |names: BTreeSet<String>| names.into_iter().filter_map(|name| catalog.get(&name));
     let events = streams(events).map(|info| (info, weaknesses(&info.config)));
     let own = streams(own).map(|info| {
@@ -51,11 +52,11 @@ pub fn look(catalog: &Catalog, place: &Place, bundles: &[Bundle]) -> Vec<Finding
 fn names(
     catalog: &Catalog,
     place: &Place,
-    bundles: &[Bundle],
+    manifests: &[&Manifest],
 ) -> (BTreeSet<String>, BTreeSet<String>) {
     let mut events: BTreeSet<String> = place.streams.keys().cloned().collect();
     let mut own = BTreeSet::new();
-    for manifest in bundles.iter().map(|bundle| &bundle.manifest) {
+    for manifest in manifests {
         events.insert(manifest.stream.clone());
         for template in manifest.emits.values() {
             if let Covering::One(info) = catalog.covering(&template.pattern()) {

@@ -12,7 +12,7 @@ use wharf_jetstream::error::Error;
 use wharf_jetstream::publisher::{PublishError, Publisher};
 
 use super::finding::{Finding, bad};
-use crate::bundle::{self, Bundle};
+use crate::bundle;
 use crate::cli::failure::Failure;
 use crate::codes::Code;
 
@@ -32,8 +32,8 @@ struct Subjects {
 }
 
 /// What is forbidden, with the subject to be granted; empty when nothing is.
-pub async fn look(api: &Api, bundles: &[Bundle]) -> Result<Vec<Finding>, Failure> {
-    let subjects = Subjects::of(bundles)?;
+pub async fn look(api: &Api, manifests: &[&Manifest]) -> Result<Vec<Finding>, Failure> {
+    let subjects = Subjects::of(manifests)?;
     let published: Vec<&String> = subjects.kept.iter().chain(&subjects.emitted).collect();
     let denied = [
         asking(api, &subjects).await?,
@@ -48,8 +48,8 @@ pub async fn look(api: &Api, bundles: &[Bundle]) -> Result<Vec<Finding>, Failure
 ///
 /// # Errors
 /// Everything that this user may not do to its own streams and ledgers.
-pub async fn require(api: &Api, bundles: &[Bundle]) -> Result<(), Failure> {
-    let subjects = Subjects::of(bundles)?;
+pub async fn require(api: &Api, manifests: &[&Manifest]) -> Result<(), Failure> {
+    let subjects = Subjects::of(manifests)?;
     let kept: Vec<&String> = subjects.kept.iter().collect();
     let denied = [asking(api, &subjects).await?, publishing(api, &kept).await?].concat();
     let Some(first) = denied.first() else {
@@ -92,11 +92,11 @@ async fn publishing(api: &Api, subjects: &[&String]) -> Result<Vec<String>, Fail
 }
 
 impl Subjects {
-    fn of(bundles: &[Bundle]) -> Result<Self, Failure> {
+    fn of(manifests: &[&Manifest]) -> Result<Self, Failure> {
         let mut subjects = Self::default();
         subjects.asked.insert("$JS.API.STREAM.LIST".to_owned());
-        for bundle in bundles {
-            subjects.add(&bundle.manifest)?;
+        for manifest in manifests {
+            subjects.add(manifest)?;
         }
         Ok(subjects)
     }

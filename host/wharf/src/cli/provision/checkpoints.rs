@@ -16,7 +16,7 @@ use wharf_jetstream::names::Lineage;
 use wharf_jetstream::publisher::Publisher;
 
 use super::{Step, Verb};
-use crate::bundle::{self, Bundle};
+use crate::bundle;
 use crate::cli::failure::Failure;
 use crate::clock;
 use crate::codes::Code;
@@ -25,21 +25,21 @@ use crate::codes::Code;
 const PARTITION: u32 = 0;
 
 /// What there is, and what would be made.
-pub async fn plan(api: &Api, bundles: &[Bundle]) -> Result<Vec<Step>, Failure> {
-    let mut steps = Vec::with_capacity(bundles.len());
-    for bundle in bundles {
-        let lineage = bundle::lineage(&bundle.manifest.name)?;
+pub async fn plan(api: &Api, manifests: &[&Manifest]) -> Result<Vec<Step>, Failure> {
+    let mut steps = Vec::with_capacity(manifests.len());
+    for manifest in manifests {
+        let lineage = bundle::lineage(&manifest.name)?;
         let step = match (
             read(api, &lineage).await?,
-            api.stream(&bundle.manifest.stream).await?,
+            api.stream(&manifest.stream).await?,
         ) {
-            (Some(found), _) => existing(&lineage, &found, &bundle.manifest),
+            (Some(found), _) => existing(&lineage, &found, manifest),
             (None, None) => step(
                 &lineage,
                 Verb::Create,
                 "before the stream's first event".to_owned(),
             ),
-            (None, Some(source)) => match first(api, &bundle.manifest, &lineage, &source).await? {
+            (None, Some(source)) => match first(api, manifest, &lineage, &source).await? {
                 Ok(first) => step(&lineage, Verb::Create, behind(first.watermark)),
                 Err(reason) => step(&lineage, Verb::Refused, reason),
             },
@@ -51,17 +51,17 @@ pub async fn plan(api: &Api, bundles: &[Bundle]) -> Result<Vec<Step>, Failure> {
 
 /// Writes what is missing. Two that do so at once agree: one wins, and the
 /// other finds it.
-pub async fn make(api: &Api, bundles: &[Bundle]) -> Result<Vec<Step>, Failure> {
+pub async fn make(api: &Api, manifests: &[&Manifest]) -> Result<Vec<Step>, Failure> {
     let publisher = Publisher::new(api.connection().clone(), 1).await?;
-    let mut steps = Vec::with_capacity(bundles.len());
-    for bundle in bundles {
-        let lineage = bundle::lineage(&bundle.manifest.name)?;
+    let mut steps = Vec::with_capacity(manifests.len());
+    for manifest in manifests {
+        let lineage = bundle::lineage(&manifest.name)?;
         if let Some(found) = read(api, &lineage).await? {
-            steps.push(existing(&lineage, &found, &bundle.manifest));
+            steps.push(existing(&lineage, &found, manifest));
             continue;
         }
-        let source = api.require_stream(&bundle.manifest.stream).await?;
-        let first = first(api, &bundle.manifest, &lineage, &source).await?;
+        let source = api.require_stream(&manifest.stream).await?;
+        let first = first(api, manifest, &lineage, &source).await?;
         let first = first
             .map_err(|reason| Failure::new(Code::SourceUnfit, reason).place(asset(&lineage)))?;
         let ledger = Ledger::open(api.connection().clone(), publisher.clone(), lineage.clone());
@@ -74,9 +74,8 @@ pub async fn make(api: &Api, bundles: &[Bundle]) -> Result<Vec<Step>, Failure> {
 ///
 /// # Errors
 /// The first that is missing or of another generation.
-pub async fn verify(api: &Api, bundles: &[Bundle]) -> Result<(), Failure> {
-    for bundle in bundles {
-        let manifest = &bundle.manifest;
+pub async fn verify(api: &Api, manifests: &[&Manifest]) -> Result<(), Failure> {
+    for manifest in manifests {
         let lineage = bundle::lineage(&manifest.name)?;
         let Some(found) = read(api, &lineage).await? else {
             let message = format!("handler `{}` has no checkpoint", manifest.name);

@@ -5,10 +5,10 @@ use wharf_core::pattern::Pattern;
 use wharf_core::place::{Place, Stream};
 use wharf_jetstream::api::Api;
 use wharf_jetstream::api::message::Query;
-use wharf_jetstream::assets::{self, PlaceHandler, PlaceStream, UsesTimers};
+use wharf_jetstream::assets::{self, PlaceHandler, PlaceRegistry, PlaceStream, UsesTimers};
 use wharf_jetstream::names::Lineage;
 
-use crate::bundle::{self, Bundle};
+use crate::bundle;
 use crate::cli::failure::Failure;
 
 /// Unacknowledged deliveries of a shared consumer, all hosts together, at the
@@ -31,10 +31,14 @@ struct Source {
 ///
 /// # Errors
 /// The broker does not answer about a stream that is not the place's own.
-pub async fn place(api: &Api, place: &Place, bundles: &[Bundle]) -> Result<assets::Place, Failure> {
-    let mut handlers = Vec::with_capacity(bundles.len());
-    for bundle in bundles {
-        handlers.push(handler(api, place, &bundle.manifest).await?);
+pub async fn place(
+    api: &Api,
+    place: &Place,
+    manifests: &[&Manifest],
+) -> Result<assets::Place, Failure> {
+    let mut handlers = Vec::with_capacity(manifests.len());
+    for manifest in manifests {
+        handlers.push(handler(api, place, manifest).await?);
     }
     let streams = place.streams.iter().map(|(name, stream)| PlaceStream {
         name: name.clone(),
@@ -42,7 +46,11 @@ pub async fn place(api: &Api, place: &Place, bundles: &[Bundle]) -> Result<asset
         max_bytes: stream.max_bytes,
         replicas: stream.replicas,
     });
+    let replicas = place.streams.values().map(|stream| stream.replicas).max();
     Ok(assets::Place {
+        registry: Some(PlaceRegistry {
+            replicas: replicas.unwrap_or(1),
+        }),
         streams: streams.collect(),
         handlers,
     })

@@ -1,0 +1,354 @@
+//! Brings one handler in line with its deployment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use wharf_core::checkpoint;
+use wharf_core::deployment::{self, Author, Deployment};
+use wharf_core::manifest::{self, Manifest, Ordering};
+use wharf_core::report::{HandlerReport, Refused, Running};
+use wharf_telemetry::metrics::UnsettledState;
+
+use super::{CUT_WITHIN, Site};
+use crate::cli::failure::Failure;
+use crate::clock;
+use crate::codes::Code;
+use crate::deploy;
+use crate::drain::Drain;
+use crate::handler::Handler;
+use crate::version::Version;
+use crate::watchdog::Alarm;
+use crate::{ordered, unordered};
+
+/// Before what may heal by itself, or by a person's hand, is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(2);
+
+/// What is to run.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub deployment: Deployment,
+    pub revision: u64,
+}
+
+/// Keeps one handler.
+pub struct Keeper {
+    name: String,
+    site: Arc<Site>,
+    bound: Option<Bound>,
+    /// Counted while a person, or the guard, has stopped it.
+    paused: Option<wharf_telemetry::metrics::Unsettled>,
+}
+
+/// A handler at work.
+struct Bound {
+    handler: Arc<Handler>,
+    drain: Drain,
+    task: JoinHandle<()>,
+    since_ms: u64,
+}
+
+/// How a deployment was followed.
+enum Followed {
+    Done,
+    /// Not yet: it is tried again.
+    Again,
+}
+
+impl Keeper {
+    pub fn new(name: String, site: Arc<Site>) -> Self {
+        Self {
+            name,
+            site,
+            bound: None,
+            paused: None,
+        }
+    }
+
+    /// Until the deployment is gone or the host drains. `tried` hears when the
+    /// first has been followed as far as it can be.
+    pub async fn run(mut self, mut wanted: watch::Receiver<Wanted>, tried: oneshot::Sender<()>) {
+        let mut tried = Some(tried);
+        let leave = self.site.drain.leave.clone();
+        while !leave.is_cancelled() {
+            let now = wanted.borrow_and_update().clone();
+            let followed = self.follow(&now).await;
+            if let Some(tried) = tried.take() {
+                let _ = tried.send(());
+            }
+            let again = matches!(followed, Followed::Again);
+            tokio::select! {
+                changed = wanted.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                }
+                () = tokio::time::sleep(TRY_AGAIN), if again => {}
+                heard = heard(&mut self.bound) => {
+                    self.stand_in(heard).await;
+                    // The pause is on its way; or all begins again.
+                    let _ = tokio::time::timeout(TRY_AGAIN, wanted.changed()).await;
+                }
+                () = leave.cancelled() => {}
+            }
+        }
+        self.stop().await;
+        self.site.reports.remove(&self.name);
+    }
+
+    async fn follow(&mut self, wanted: &Wanted) -> Followed {
+        if wanted.deployment.paused.is_some() {
+            self.pause(wanted).await;
+            return Followed::Done;
+        }
+        self.paused = None;
+        let number = wanted.deployment.stable;
+        let runs = self
+            .version()
+            .is_some_and(|version| version.number == number);
+        if runs {
+            self.tell(wanted, None);
+            return Followed::Done;
+        }
+        match self.switch(&wanted.deployment).await {
+            Ok(()) => {
+                self.tell(wanted, None);
+                Followed::Done
+            }
+            Err(failure) => {
+                tracing::error!(
+                    handler = self.name,
+                    version = number,
+                    code = %failure.code,
+                    reason = failure.message,
+                    remedy = failure.remedy,
+                    "the version is not run"
+                );
+                let heals = !is_final(failure.code);
+                self.tell(wanted, Some(failure));
+                if heals {
+                    Followed::Again
+                } else {
+                    Followed::Done
+                }
+            }
+        }
+    }
+
+    /// Loads the version that has the traffic, and gives it what comes from now
+    /// on. Until that has succeeded, the version before goes on.
+    async fn switch(&mut self, deployment: &Deployment) -> Result<(), Failure> {
+        let version = self.load(deployment.in_use()).await?;
+        let number = version.number;
+        match &self.bound {
+            Some(bound) if same_binding(&bound.handler.version().manifest, &version.manifest) => {
+                let before = bound.handler.version.swap(Arc::new(version));
+                bound.handler.watchdog.begin(number);
+                tracing::info!(
+                    handler = self.name,
+                    from = before.number,
+                    to = number,
+                    "swapped"
+                );
+            }
+            Some(_) => {
+                self.site.parts.verify(&[&version.manifest]).await?;
+                self.stop().await;
+                self.start(&deployment.lineage, version).await?;
+            }
+            None => self.start(&deployment.lineage, version).await?,
+        }
+        Ok(())
+    }
+
+    async fn load(&self, version: &deployment::Version) -> Result<Version, Failure> {
+        let manifest = self.site.registry.object(version.manifest).await?;
+        let manifest = self.read(&manifest)?;
+        let wasm = self.site.registry.object(version.component).await?;
+        let version = self.site.parts.version(version, manifest, wasm);
+        version.await.map_err(Failure::from)
+    }
+
+    fn read(&self, text: &Bytes) -> Result<Manifest, Failure> {
+        let text = String::from_utf8_lossy(text);
+        let read = manifest::read(&format!("{}/handler.toml", self.name), &text);
+        let manifest = read.map_err(Failure::problems)?.value;
+        if manifest.name == self.name {
+            return Ok(manifest);
+        }
+        let message = format!(
+            "the deployment of `{}` names a manifest of `{}`",
+            self.name, manifest.name
+        );
+        Err(Failure::new(Code::DeploymentUnreadable, message))
+    }
+
+    async fn start(&mut self, lineage: &str, version: Version) -> Result<(), Failure> {
+        let number = version.number;
+        let handler = Arc::new(self.site.parts.bind(lineage, version).await?);
+        handler.watchdog.begin(number);
+        let drain = self.site.drain.child();
+        let settings = self.site.settings.clone();
+        let task = match handler.version().manifest.ordering {
+            Ordering::Key => {
+                tokio::spawn(ordered::run(handler.clone(), 0, settings, drain.clone()))
+            }
+            Ordering::None => tokio::spawn(unordered::run(
+                handler.clone(),
+                settings.bounds,
+                drain.clone(),
+            )),
+        };
+        tracing::info!(handler = self.name, version = number, "started");
+        self.bound = Some(Bound {
+            handler,
+            drain,
+            task,
+            since_ms: clock::now_ms(),
+        });
+        Ok(())
+    }
+
+    async fn pause(&mut self, wanted: &Wanted) {
+        if self.paused.is_none() {
+            tracing::warn!(handler = self.name, "paused");
+        }
+        self.stop().await;
+        let metrics = self.site.parts.metrics_of(&self.name);
+        self.paused
+            .get_or_insert_with(|| metrics.unsettled(UnsettledState::Paused));
+        self.tell(wanted, None);
+    }
+
+    async fn stand_in(&mut self, heard: Heard) {
+        match heard {
+            Heard::Alarm(alarm) => self.trip(&alarm).await,
+            Heard::Ended => {
+                tracing::error!(handler = self.name, "it ended by itself, and begins again");
+                self.bound = None;
+            }
+        }
+    }
+
+    /// The guard's word: nothing of the version runs any more, on any host.
+    async fn trip(&mut self, alarm: &Alarm) {
+        tracing::error!(
+            handler = self.name,
+            version = alarm.version,
+            reason = alarm.why,
+            "paused by the guard: `wharf rollback` or a new version ends it, `wharf resume` tries again"
+        );
+        self.stop().await;
+        let author = Author {
+            by: "guard",
+            why: &alarm.why,
+            now_ms: clock::now_ms(),
+        };
+        let paused = deploy::change(&self.site.registry, &self.name, |before| {
+            let before = before.ok_or_else(|| deploy::unknown(&self.name))?;
+            let still = before.stable == alarm.version && before.paused.is_none();
+            Ok(still.then(|| before.paused(Some(alarm.version), author)))
+        });
+        if let Err(failure) = paused.await {
+            // It begins again with what is deployed, and the guard with it.
+            tracing::error!(handler = self.name, reason = failure.message, "not paused");
+        }
+    }
+
+    /// Finishes what runs, releases the rest, and gives the partition back.
+    async fn stop(&mut self) {
+        let Some(mut bound) = self.bound.take() else {
+            return;
+        };
+        bound.drain.leave.cancel();
+        let within = self.site.parts.options().place.host.drain;
+        if tokio::time::timeout(within, &mut bound.task).await.is_ok() {
+            return;
+        }
+        bound.drain.cut.cancel();
+        if tokio::time::timeout(CUT_WITHIN, &mut bound.task)
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                handler = self.name,
+                "what still waits for the broker is left behind"
+            );
+            bound.task.abort();
+        }
+    }
+
+    fn version(&self) -> Option<Arc<Version>> {
+        self.bound.as_ref().map(|bound| bound.handler.version())
+    }
+
+    fn tell(&self, wanted: &Wanted, refused: Option<Failure>) {
+        let running = self.bound.as_ref().map(|bound| {
+            let version = bound.handler.version();
+            Running {
+                version: version.number,
+                component: deployment::Digest(version.digest()),
+                since_ms: bound.since_ms,
+            }
+        });
+        let refused = refused.map(|failure| Refused {
+            version: wanted.deployment.stable,
+            code: failure.code.as_str().to_owned(),
+            message: failure.message,
+            remedy: failure.remedy,
+        });
+        let report = HandlerReport {
+            running,
+            revision: wanted.revision,
+            refused,
+            paused: wanted.deployment.paused.is_some(),
+        };
+        self.site.reports.set(&self.name, report);
+    }
+}
+
+/// What a handler at work tells by itself.
+enum Heard {
+    Alarm(Alarm),
+    /// It ended although nobody told it to.
+    Ended,
+}
+
+async fn heard(bound: &mut Option<Bound>) -> Heard {
+    let Some(bound) = bound else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        alarm = bound.handler.watchdog.alarm() => Heard::Alarm(alarm),
+        _ = &mut bound.task => Heard::Ended,
+    }
+}
+
+/// What a running reader and its lanes are built on.
+fn same_binding(before: &Manifest, after: &Manifest) -> bool {
+    before.stream == after.stream
+        && before.ordering == after.ordering
+        && before.delivery == after.delivery
+        && before.max_in_flight == after.max_in_flight
+        && before.timers.is_empty() == after.timers.is_empty()
+        && checkpoint::generation(&before.on) == checkpoint::generation(&after.on)
+}
+
+/// Trying again would meet the same bytes and the same settings.
+fn is_final(code: Code) -> bool {
+    matches!(
+        code,
+        Code::ComponentCorrupt
+            | Code::ComponentIsModule
+            | Code::UnknownImport
+            | Code::WrongWorld
+            | Code::ComponentTooLarge
+            | Code::ComponentStart
+            | Code::DigestMismatch
+            | Code::DeploymentUnreadable
+            | Code::Problems
+            | Code::SettingMissing
+    )
+}

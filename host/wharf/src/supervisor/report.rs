@@ -1,0 +1,98 @@
+//! What this host says of itself in the registry.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use wharf_core::report::{self, HandlerReport, HostReport};
+use wharf_jetstream::registry::{Key, REPORT_TTL, Saved};
+
+use super::Site;
+use crate::clock;
+
+/// Changes that come together are written together.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// The state of all handlers, as keepers tell it.
+pub struct Reports {
+    host: String,
+    started_ms: u64,
+    handlers: Mutex<BTreeMap<String, HandlerReport>>,
+    changed: Notify,
+    ended: CancellationToken,
+}
+
+impl Reports {
+    pub fn new(host: &str) -> Self {
+        Self {
+            host: host.to_owned(),
+            started_ms: clock::now_ms(),
+            handlers: Mutex::default(),
+            changed: Notify::new(),
+            ended: CancellationToken::new(),
+        }
+    }
+
+    pub fn set(&self, handler: &str, report: HandlerReport) {
+        self.handlers().insert(handler.to_owned(), report);
+        self.changed.notify_one();
+    }
+
+    pub fn remove(&self, handler: &str) {
+        self.handlers().remove(handler);
+        self.changed.notify_one();
+    }
+
+    /// Nothing runs here any more.
+    pub fn ended(&self) {
+        self.ended.cancel();
+    }
+
+    fn now(&self, draining: bool) -> Bytes {
+        let report = HostReport {
+            format: report::FORMAT,
+            host: self.host.clone(),
+            wharf: env!("CARGO_PKG_VERSION").to_owned(),
+            started_ms: self.started_ms,
+            written_ms: clock::now_ms(),
+            draining,
+            handlers: self.handlers().clone(),
+        };
+        Bytes::from(report::encode(&report))
+    }
+
+    fn handlers(&self) -> MutexGuard<'_, BTreeMap<String, HandlerReport>> {
+        self.handlers.lock().expect("no panic while held")
+    }
+}
+
+/// Writes the report at each change and often enough to stay alive, and takes
+/// it away at the end.
+pub async fn keep(site: Arc<Site>) {
+    let (reports, leave) = (&site.reports, &site.drain.leave);
+    let mut told = false;
+    loop {
+        let draining = leave.is_cancelled();
+        let saved = site.registry.report(&reports.host, reports.now(draining));
+        let saved = tokio::select! {
+            saved = saved => saved,
+            () = reports.ended.cancelled() => break,
+        };
+        if let Saved::Refused { reason } = saved {
+            tracing::warn!(reason, "this host cannot report itself");
+        }
+        told |= draining;
+        tokio::select! {
+            () = reports.changed.notified() => tokio::time::sleep(GATHER).await,
+            () = tokio::time::sleep(REPORT_TTL / 3) => {}
+            () = leave.cancelled(), if !told => {}
+            () = reports.ended.cancelled() => break,
+        }
+    }
+    // It would vanish by itself.
+    let key = Key::Host(reports.host.clone());
+    let _ = tokio::time::timeout(Duration::from_secs(1), site.registry.remove(&key)).await;
+}

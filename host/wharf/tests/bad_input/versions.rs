@@ -1,0 +1,296 @@
+//! Versions that are not fit to run, or fault on everything, in the registry.
+
+use wharf_core::deployment::Digest;
+use wharf_core::report::HandlerReport;
+use wharf_jetstream::registry::{CODE_STORE, hash};
+
+use crate::bundles::{self, Bundle};
+use crate::event::Raw;
+use crate::stage::{Stage, for_teller, keep, kept, teller};
+use crate::support::rollout::{Rollout, marked};
+use crate::support::{SOON, until};
+use crate::unordered::told;
+use crate::{ALONE, loading, watch};
+
+/// The host says why, with the code, and the version before goes on.
+async fn assert_refused(stage: &mut Stage, state: &HandlerReport, code: &str, nth: usize) {
+    let refused = state.refused.as_ref().expect("it is refused");
+    assert_eq!(refused.code, code, "{}", refused.message);
+    let running = state.running.as_ref().expect("the version before runs");
+    assert_eq!(running.version, 1);
+    let ledger = stage.site.ledger("keep").await;
+    let sequence = stage.wire.publish(&kept("k", &nth.to_string(), "x"));
+    watch::settled(&ledger, sequence).await;
+    assert_eq!(watch::text(&ledger, "k").await, "x".repeat(nth));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unfit_version_is_refused_with_its_code_and_the_one_before_goes_on() {
+    let _alone = ALONE.lock().await;
+    let mut stage = Stage::set(&[keep()]).await;
+    let rollout = Rollout::of(&stage.site).await;
+    let cases = loading::cases();
+    for (nth, (what, wasm, code, _)) in (1..).zip(&cases) {
+        println!("{what}");
+        let revision = rollout.deploy("keep", wasm).await;
+        let state = rollout.followed("keep", revision).await;
+        assert_refused(&mut stage, &state, code, nth).await;
+    }
+    // An object that is not there, and one that is another.
+    let absent = rollout.switch("keep", Digest([7; 32])).await;
+    let state = rollout.followed("keep", absent).await;
+    assert_refused(&mut stage, &state, "WH1002", cases.len() + 1).await;
+    let named = hash(b"what was built");
+    let context = async_nats::jetstream::new(stage.site.client().await);
+    let store = context.get_object_store(CODE_STORE).await.expect("a store");
+    let mut forged: &[u8] = b"what was not built";
+    store
+        .put(named.to_string().as_str(), &mut forged)
+        .await
+        .expect("put");
+    let revision = rollout.switch("keep", named).await;
+    let state = rollout.followed("keep", revision).await;
+    assert_refused(&mut stage, &state, "WH1003", cases.len() + 2).await;
+
+    // A good one ends it.
+    let good = marked(bundles::appender(), "good");
+    let revision = rollout.deploy("keep", &good).await;
+    let state = rollout.followed("keep", revision).await;
+    assert_eq!(state.refused, None);
+    let (deployment, _) = rollout.deployment("keep").await;
+    let running = state.running.expect("it runs").version;
+    assert_eq!(running, deployment.stable);
+    stage.host.require_running().expect("the host is alive");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_ends_on_the_version_that_it_began_on() {
+    let _alone = ALONE.lock().await;
+    let mut stage = Stage::set(&[teller("effect-once")]).await;
+    let rollout = Rollout::of(&stage.site).await;
+    let ledger = stage.site.ledger("teller").await;
+    let (before, _) = rollout.deployment("teller").await;
+    let last = stage.wire.publish(&for_teller("slow", "1", 0, 3_000));
+    until("the attempt", SOON, async || {
+        let samples = watch::metrics(&stage.host).await;
+        let state = [("handler", "teller"), ("state", "in-flight")];
+        (samples.count("wharf_unsettled", &state) == 1).then_some(())
+    })
+    .await;
+    let revision = rollout
+        .deploy("teller", &marked(bundles::adversary(), "two"))
+        .await;
+    let state = rollout.followed("teller", revision).await;
+    assert_eq!(state.running.expect("it runs").version, 2);
+    let quick = stage.wire.publish(&for_teller("quick", "2", 0, 0));
+    assert_eq!(told(&stage, "quick", 1).await, ["2 1 true"]);
+    watch::settled(&ledger, quick.max(last)).await;
+    assert_eq!(told(&stage, "slow", 1).await, ["1 1 true"]);
+    let (after, _) = rollout.deployment("teller").await;
+    let digest = |version: Digest| version.0.to_vec();
+    let mut digests: Vec<Vec<u8>> = Vec::new();
+    for record in ledger.records().await {
+        digests.push(record.digest);
+    }
+    digests.sort();
+    let mut wanted = vec![
+        digest(before.in_use().component),
+        digest(after.in_use().component),
+    ];
+    wanted.sort();
+    assert_eq!(digests, wanted);
+
+    // A host that starts with the folder of the first undoes nothing.
+    stage.host.term(SOON).await.expect("it drains");
+    stage.host = stage.site.host().await;
+    let state = rollout.followed("teller", revision).await;
+    assert_eq!(state.running.expect("it runs").version, 2);
+}
+
+const EVENTS: usize = 60;
+
+/// An event that one guest keeps and another traps on.
+fn fatal(nth: usize) -> Raw {
+    let key = format!("k{nth}");
+    Raw::event(&format!("test.keep.{key}"), &format!("{nth}"), "trap", "x")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_faults_on_everything_is_paused_and_empties_no_stream() {
+    let _alone = ALONE.lock().await;
+    let mut stage = Stage::set(&[listening()]).await;
+    let rollout = Rollout::of(&stage.site).await;
+    let ledger = stage.site.ledger("keep").await;
+    let revision = rollout.deploy("keep", bundles::adversary()).await;
+    rollout.followed("keep", revision).await;
+    let mut last = 0;
+    for nth in 0..EVENTS {
+        last = stage.wire.publish(&fatal(nth));
+    }
+    let paused = until("the guard", SOON, async || {
+        let (deployment, revision) = rollout.deployment("keep").await;
+        deployment.paused.map(|pause| (pause, revision))
+    })
+    .await;
+    let (pause, revision) = paused;
+    assert_eq!((pause.by.as_str(), pause.version), ("guard", Some(2)));
+    assert!(pause.why.contains("10 distinct events"), "{}", pause.why);
+    let state = rollout.followed("keep", revision).await;
+    assert!(state.paused && state.running.is_none(), "{state:?}");
+    assert_eq!(ledger.entries().await, [], "dead letters");
+
+    // The way back, by its command: every event is handled, once.
+    let config = stage
+        .site
+        .options
+        .config
+        .to_str()
+        .expect("UTF-8")
+        .to_owned();
+    let said = stage
+        .site
+        .wharf(&[
+            "rollback", "keep", "--config", &config, "--wait", "-m", "it traps",
+        ])
+        .await;
+    assert!(said.contains("runs version 1"), "{said}");
+    watch::settled(&ledger, last).await;
+    for nth in 0..EVENTS {
+        assert_eq!(watch::text(&ledger, &format!("k{nth}")).await, "x");
+    }
+    assert_eq!(ledger.entries().await, [], "dead letters");
+    let said = stage
+        .site
+        .wharf(&["versions", "keep", "--config", &config])
+        .await;
+    assert!(said.contains("it traps"), "{said}");
+}
+
+/// As [`keep`], but for the events' type, and with time between attempts.
+fn listening() -> Bundle {
+    let manifest = r#"stream = "TEST"
+start = "all"
+
+[[on]]
+subjects = ["test.keep.{id}"]
+key = "{id}"
+types = ["trap"]
+
+[state]
+content_type = "text/plain"
+
+[retry]
+initial = "2s"
+cap = "5s"
+guest_faults = 3
+"#;
+    Bundle::new("keep", manifest, bundles::appender())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_handler_leaves_its_events_in_the_stream_until_it_is_resumed() {
+    let _alone = ALONE.lock().await;
+    let mut stage = Stage::set(&[keep()]).await;
+    let ledger = stage.site.ledger("keep").await;
+    let config = stage
+        .site
+        .options
+        .config
+        .to_str()
+        .expect("UTF-8")
+        .to_owned();
+    let first = stage.wire.publish(&kept("k", "1", "a"));
+    watch::settled(&ledger, first).await;
+    let said = stage
+        .site
+        .wharf(&[
+            "pause",
+            "keep",
+            "--config",
+            &config,
+            "--wait",
+            "-m",
+            "the bank is closed",
+        ])
+        .await;
+    assert!(said.contains("the bank is closed"), "{said}");
+    let last = stage.wire.publish(&kept("k", "2", "b"));
+    // It outlasts a restart.
+    stage.host.term(SOON).await.expect("it drains");
+    stage.host = stage.site.host().await;
+    let status = stage.site.wharf(&["status", "--config", &config]).await;
+    assert!(status.contains("paused by"), "{status}");
+    let samples = watch::metrics(&stage.host).await;
+    let paused = [("handler", "keep"), ("state", "paused")];
+    assert_eq!(samples.count("wharf_unsettled", &paused), 1);
+    assert_eq!(watch::text(&ledger, "k").await, "a");
+    stage
+        .site
+        .wharf(&["resume", "keep", "--config", &config, "--wait"])
+        .await;
+    watch::settled(&ledger, last).await;
+    assert_eq!(watch::text(&ledger, "k").await, "ab");
+}
+
+/// A handler that nobody has told where its need is.
+fn needy() -> Bundle {
+    let manifest = r#"stream = "TEST"
+start = "all"
+
+[[on]]
+subjects = ["test.needy.{id}"]
+key = "{id}"
+
+[state]
+
+[needs.elsewhere]
+timeout = "2s"
+"#;
+    Bundle::new("needy", manifest, bundles::appender())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_is_deployed_to_a_running_host_waits_for_the_address_of_its_need() {
+    let _alone = ALONE.lock().await;
+    let mut stage = Stage::set(&[keep()]).await;
+    let rollout = Rollout::of(&stage.site).await;
+    let config = stage
+        .site
+        .options
+        .config
+        .to_str()
+        .expect("UTF-8")
+        .to_owned();
+    let folder = bundles::folder(&[needy()]);
+    let path = folder.path().to_str().expect("UTF-8");
+    let first = stage
+        .wire
+        .publish(&Raw::event("test.needy.k", "1", "any", "a"));
+    stage
+        .site
+        .wharf(&["deploy", path, "--config", &config])
+        .await;
+    let state = rollout.followed("needy", 1).await;
+    let refused = state.refused.expect("nobody says where it is");
+    assert_eq!(refused.code, "WH0503", "{}", refused.message);
+
+    let url = ["--url", "http://127.0.0.1:1"];
+    let set = [
+        "needs",
+        "set",
+        "elsewhere",
+        url[0],
+        url[1],
+        "--config",
+        &config,
+    ];
+    stage.site.wharf(&set).await;
+    let ledger = stage.site.ledger("needy").await;
+    watch::settled(&ledger, first).await;
+    assert_eq!(watch::text(&ledger, "k").await, "a");
+    let state = rollout.followed("needy", 1).await;
+    assert_eq!(
+        (state.refused, state.running.map(|r| r.version)),
+        (None, Some(1))
+    );
+}
