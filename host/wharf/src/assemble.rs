@@ -212,6 +212,7 @@ impl Parts {
         let need = |name: &String| (name.clone(), self.metrics.need(name));
         Ok(Version {
             number,
+            manifest_digest: named.manifest,
             destinations,
             needs: manifest.needs.keys().map(need).collect(),
             message_bytes_max: message_bytes_max.saturating_sub(HEADERS_BYTES),

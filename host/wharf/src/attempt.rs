@@ -89,8 +89,6 @@ pub async fn run(
     work.begun.store(true, Ordering::Relaxed);
     let report = handler.runtime.invoke(&version.component, attempt).await;
     version.account(&handler.metrics, &report);
-    let event = work.facts().event;
-    handler.watchdog.saw(version.number, event, &report.outcome);
     Ok(Trial {
         tried: Tried::Ran(Box::new(report)),
         version,

@@ -86,9 +86,23 @@ impl Case<'_> {
             now_ms: clock::now_ms(),
             random: clock::random(),
         };
+        let saw = |outcome: &Outcome| {
+            let watchdog = &self.owner.handler.watchdog;
+            watchdog.saw(self.version.number, facts.event, outcome);
+        };
+        // Whether effects are good is known when they are checked.
+        let done = matches!(outcome, Outcome::Done(_)).then(|| outcome.clone());
+        if done.is_none() {
+            saw(&outcome);
+        }
         match judge::judge(&policy, self.prior(), &attempt, outcome) {
             Verdict::Commit(effects) => match self.commit(effects) {
-                Ok(decision) => decision,
+                Ok(decision) => {
+                    if let Some(done) = &done {
+                        saw(done);
+                    }
+                    decision
+                }
                 Err(refusal) if refusal.is_loop() => self.dead(self.too_many_hops(&refusal)),
                 Err(refusal) => self.judge(calls, Outcome::GuestFault(bad_output(&refusal))),
             },

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 use wharf_core::deployment::{self, Author, Deployment, Digest};
+use wharf_core::manifest::Manifest;
 use wharf_jetstream::registry::{Key, ObjectError, Registry, Saved, hash};
 
 use crate::bundle::{self, Bundle};
@@ -77,6 +78,7 @@ pub async fn put(
     author: Author<'_>,
 ) -> Result<(Step, Stands), Failure> {
     let (component, manifest) = parcel.digests();
+    require_same_history(registry, parcel).await?;
     let lineage = bundle::lineage(&parcel.handler)?;
     let first = || {
         Deployment::first(
@@ -100,6 +102,40 @@ pub async fn put(
         })
     })
     .await
+}
+
+/// A handler's records, checkpoint and consumer are of one stream and one way
+/// to read it; under another, events would be lost or handled twice.
+async fn require_same_history(registry: &Registry, parcel: &Parcel) -> Result<(), Failure> {
+    let Some(stands) = read(registry, &parcel.handler).await? else {
+        return Ok(());
+    };
+    let in_use = registry.object(stands.deployment.in_use().manifest).await;
+    // What cannot be read runs nowhere, and has to be replaced.
+    let Some(before) = in_use.ok().and_then(|text| manifest(&text)) else {
+        return Ok(());
+    };
+    let Some(after) = manifest(&parcel.manifest) else {
+        return Ok(());
+    };
+    let what = match () {
+        () if before.stream != after.stream => "stream",
+        () if before.ordering != after.ordering => "ordering",
+        () => return Ok(()),
+    };
+    let message = format!(
+        "handler `{}` has worked with another `{what}`; its history cannot be carried over",
+        parcel.handler
+    );
+    Err(Failure::new(Code::CheckpointConflict, message)
+        .remedy(format!("restore `{what}`, or give the handler a new name")))
+}
+
+fn manifest(text: &Bytes) -> Option<Manifest> {
+    let text = std::str::from_utf8(text).ok()?;
+    wharf_core::manifest::read("handler.toml", text)
+        .ok()
+        .map(|located| located.value)
 }
 
 /// Changes a handler's deployment as `next` says; None leaves it as it is.

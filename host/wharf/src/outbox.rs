@@ -131,7 +131,12 @@ async fn already_stored(
     emission: &Emission,
 ) -> Result<Stored, HostFault> {
     let version = owner.handler.version();
-    let Some(destination) = version.destinations.get(&emission.event_type) else {
+    // Another version may have sent the type elsewhere.
+    let template = version.manifest.emits.get(&emission.event_type);
+    let still =
+        template.is_some_and(|template| template.pattern().matches(&emission.subject).is_some());
+    let destination = version.destinations.get(&emission.event_type);
+    let Some(destination) = destination.filter(|_| still) else {
         let reason = format!(
             "the manifest no longer lists `{}` under `[emits]`",
             emission.event_type

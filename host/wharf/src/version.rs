@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wharf_core::commit::Change;
+use wharf_core::deployment::{self, Digest};
 use wharf_core::event::Event;
 use wharf_core::manifest::Manifest;
 use wharf_engine::{Component, Report};
@@ -20,6 +21,8 @@ use crate::work::Work;
 pub struct Version {
     /// As the deployment counts them.
     pub number: u32,
+    /// Of its manifest's text.
+    pub manifest_digest: Digest,
     pub manifest: Manifest,
     pub component: Arc<Component>,
     /// Where each emitted type goes.
@@ -38,6 +41,14 @@ pub struct Destination {
 }
 
 impl Version {
+    /// Whether it is what a deployment names. A number alone may have been given
+    /// twice, by a registry that was made again.
+    pub fn is(&self, named: &deployment::Version) -> bool {
+        self.number == named.number
+            && self.digest() == named.component.0
+            && self.manifest_digest == named.manifest
+    }
+
     pub fn digest(&self) -> [u8; 32] {
         self.component.digest()
     }

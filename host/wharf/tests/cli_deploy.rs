@@ -26,7 +26,7 @@ fn place(server: &Server, handler: &str) -> Place {
     );
     place.write(
         "needs.toml",
-        "[needs.gateway]\nurl = \"http://127.0.0.1:1\"\n",
+        "[needs.gateway]\nurl = \"http://127.0.0.1:1\"\n\n[needs.mail]\nurl = \"http://127.0.0.1:1\"\n",
     );
     for file in ["handler.toml", "handler.wasm"] {
         let bytes = std::fs::read(support::bundles().join(handler).join(file));
@@ -133,6 +133,23 @@ fn another_key_rule_of_an_ordered_handler_is_refused() {
         .expect(0)
         .json();
     assert_eq!(versions["data"]["stable"], 1);
+}
+
+#[test]
+fn another_ordering_is_refused_since_the_history_is_of_the_first() {
+    let server = Server::start();
+    let place = place(&server, "notification");
+    place.wharf(&["deploy", "bundle"]).expect(0);
+    let path = support::bundles().join("notification/handler.toml");
+    let manifest = std::fs::read_to_string(path).expect("it is built");
+    let unordered = "ordering = \"none\"\ndelivery = \"at-least-once\"\n";
+    let other = manifest.replace(unordered, "");
+    assert_ne!(other, manifest);
+    place.write("bundle/handler.toml", other);
+    let refused = place.wharf(&["deploy", "bundle", "-o", "json"]).expect(5);
+    assert_eq!(refused.error_code(), "WH0306");
+    let message = refused.json()["error"]["message"].to_string();
+    assert!(message.contains("ordering"), "{message}");
 }
 
 #[test]

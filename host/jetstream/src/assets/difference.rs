@@ -127,7 +127,9 @@ pub(super) fn stream_differences(
         Kind::Registry => &REGISTRY,
     };
     let place = format!("stream edit {}", wanted.name);
-    let fields = STREAM.iter().chain(of_kind);
+    // The registry is shared by all places of an account.
+    let shared = |field: &&Field| kind == Kind::Registry && field.name == "num_replicas";
+    let fields = STREAM.iter().filter(|field| !shared(field)).chain(of_kind);
     compare(&sorted(wanted), &sorted(found), fields, &place)
 }
 

@@ -79,8 +79,13 @@ impl Registry {
                 return Err(ObjectError::TooLarge { bytes: size });
             }
             let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-            // The library's own check of its hash fails as a read.
-            let _ = object.read_to_end(&mut bytes).await;
+            let read = object.read_to_end(&mut bytes).await;
+            // The library's own check of the hash fails as a read of everything.
+            if let Err(error) = read
+                && bytes.len() as u64 != size
+            {
+                return Err(broker(&error));
+            }
             Ok(Bytes::from(bytes))
         };
         let bytes = timeout(PATIENCE, get).await.map_err(|_| late())??;

@@ -129,6 +129,8 @@ impl Row {
         rollout::Wanted {
             handler: self.handler.clone(),
             version: self.version,
+            component: self.component,
+            paused: false,
             revision: self.revision,
         }
     }

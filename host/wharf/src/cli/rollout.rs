@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde::Serialize;
+use wharf_core::deployment::Digest;
 use wharf_core::report::{self, HostReport, Refused};
 use wharf_jetstream::registry::{Kind, Registry};
 
@@ -33,12 +34,15 @@ pub struct Wanted {
     pub handler: String,
     /// The version that is to run, unless it is paused.
     pub version: u32,
+    pub component: Digest,
+    /// Nothing is to run: that is what was asked for.
+    pub paused: bool,
     /// Of the deployment: a report that answers an older one does not count.
     pub revision: u64,
 }
 
 /// What the hosts made of it, by host.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Convergence(BTreeMap<String, BTreeMap<String, State>>);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,7 +52,13 @@ enum State {
         version: u32,
     },
     Paused,
-    Refused(Refused),
+    Refused {
+        #[serde(flatten)]
+        refused: Refused,
+        /// What runs instead.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        runs: Option<u32>,
+    },
     /// It has not followed yet.
     Behind,
 }
@@ -69,7 +79,7 @@ impl WaitArgs {
         let until = Instant::now() + Duration::from_secs(self.timeout);
         loop {
             let seen = Convergence::of(&hosts(registry).await?, wanted);
-            if let Some(failure) = seen.refusal() {
+            if let Some(failure) = seen.refusal().or_else(|| seen.standstill(wanted)) {
                 return Ok((Some(seen), Some(failure)));
             }
             if seen.is_complete() {
@@ -121,19 +131,35 @@ impl Convergence {
 
     fn refusal(&self) -> Option<Failure> {
         self.states().find_map(|(host, handler, state)| match state {
-            State::Refused(refused) => {
+            State::Refused { refused, runs } => {
                 let Refused {
                     version,
                     code,
                     message,
                     remedy,
                 } = refused;
+                let instead = match runs {
+                    Some(runs) => format!("version {runs} goes on"),
+                    None => "nothing of it runs there".to_owned(),
+                };
                 let what = format!(
-                    "host `{host}` refuses version {version} of `{handler}`: {message} ({code}); the version before goes on"
+                    "host `{host}` refuses version {version} of `{handler}`: {message} ({code}); {instead}"
                 );
                 Some(Failure::new(Code::VersionRefused, what).remedy(remedy.clone()))
             }
             State::Runs { .. } | State::Paused | State::Behind => None,
+        })
+    }
+
+    /// It was to run, and somebody has paused it.
+    fn standstill(&self, wanted: &[Wanted]) -> Option<Failure> {
+        let paused = self.states().find(|(_, handler, state)| {
+            let asked = wanted.iter().any(|w| w.handler == *handler && w.paused);
+            **state == State::Paused && !asked
+        });
+        paused.map(|(_, handler, _)| {
+            let what = format!("`{handler}` is paused, and runs on no host");
+            Failure::new(Code::VersionRefused, what).remedy(format!("`wharf resume {handler}`"))
         })
     }
 
@@ -163,10 +189,17 @@ impl State {
             return Self::Behind;
         }
         match (&report.refused, &report.running) {
-            (Some(refused), _) => Self::Refused(refused.clone()),
-            (None, Some(running)) if running.version == wanted.version => Self::Runs {
-                version: running.version,
+            (Some(refused), running) => Self::Refused {
+                refused: refused.clone(),
+                runs: running.as_ref().map(|running| running.version),
             },
+            (None, Some(running))
+                if (running.version, running.component) == (wanted.version, wanted.component) =>
+            {
+                Self::Runs {
+                    version: running.version,
+                }
+            }
             (None, None) if report.paused => Self::Paused,
             (None, _) => Self::Behind,
         }
@@ -180,7 +213,7 @@ impl fmt::Display for Convergence {
             let state = match state {
                 State::Runs { version } => format!("runs version {version}"),
                 State::Paused => "paused".to_owned(),
-                State::Refused(refused) => {
+                State::Refused { refused, .. } => {
                     format!("refused version {}: {}", refused.version, refused.message)
                 }
                 State::Behind => "has not followed yet".to_owned(),

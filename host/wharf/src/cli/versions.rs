@@ -186,6 +186,9 @@ fn wanted(stands: &Stands) -> Wanted {
     Wanted {
         handler: stands.deployment.handler.clone(),
         version: stands.deployment.stable,
+        component: stands.deployment.in_use().component,
+        // Whoever pauses, resumes or rolls back knows whether it is.
+        paused: stands.deployment.paused.is_some(),
         revision: stands.revision,
     }
 }

@@ -23,8 +23,10 @@ use crate::version::Version;
 use crate::watchdog::Alarm;
 use crate::{ordered, unordered};
 
-/// Before what may heal by itself, or by a person's hand, is tried again.
+/// Before what may heal by itself, or by a person's hand, is tried again; twice
+/// as long each time.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
+const TRY_AGAIN_MAX: Duration = Duration::from_secs(60);
 
 /// What is to run.
 #[derive(Debug, Clone)]
@@ -55,6 +57,8 @@ enum Followed {
     Done,
     /// Not yet: it is tried again.
     Again,
+    /// Something else is wanted by now.
+    Superseded,
 }
 
 impl Keeper {
@@ -72,9 +76,13 @@ impl Keeper {
     pub async fn run(mut self, mut wanted: watch::Receiver<Wanted>, tried: oneshot::Sender<()>) {
         let mut tried = Some(tried);
         let leave = self.site.drain.leave.clone();
+        let mut pause = TRY_AGAIN;
         while !leave.is_cancelled() {
             let now = wanted.borrow_and_update().clone();
-            let followed = self.follow(&now).await;
+            let followed = self.follow(&now, &mut wanted).await;
+            if matches!(followed, Followed::Superseded) {
+                continue;
+            }
             if let Some(tried) = tried.take() {
                 let _ = tried.send(());
             }
@@ -84,8 +92,11 @@ impl Keeper {
                     if changed.is_err() {
                         break;
                     }
+                    pause = TRY_AGAIN;
                 }
-                () = tokio::time::sleep(TRY_AGAIN), if again => {}
+                () = tokio::time::sleep(pause), if again => {
+                    pause = (pause * 2).min(TRY_AGAIN_MAX);
+                }
                 heard = heard(&mut self.bound) => {
                     self.stand_in(heard).await;
                     // The pause is on its way; or all begins again.
@@ -98,21 +109,34 @@ impl Keeper {
         self.site.reports.remove(&self.name);
     }
 
-    async fn follow(&mut self, wanted: &Wanted) -> Followed {
+    async fn follow(&mut self, wanted: &Wanted, newer: &mut watch::Receiver<Wanted>) -> Followed {
         if wanted.deployment.paused.is_some() {
             self.pause(wanted).await;
             return Followed::Done;
         }
         self.paused = None;
         let number = wanted.deployment.stable;
-        let runs = self
-            .version()
-            .is_some_and(|version| version.number == number);
+        let named = wanted.deployment.in_use();
+        let runs = self.version().is_some_and(|version| version.is(named));
         if runs {
             self.tell(wanted, None);
             return Followed::Done;
         }
-        match self.switch(&wanted.deployment).await {
+        let leave = self.site.drain.leave.clone();
+        let loaded = tokio::select! {
+            loaded = self.load(named) => loaded,
+            () = leave.cancelled() => return Followed::Superseded,
+            // A pause, or another version, is not to wait for this one.
+            Ok(()) = newer.changed() => {
+                newer.mark_changed();
+                return Followed::Superseded;
+            }
+        };
+        let switched = match loaded {
+            Ok(version) => self.switch(&wanted.deployment, version).await,
+            Err(failure) => Err(failure),
+        };
+        match switched {
             Ok(()) => {
                 self.tell(wanted, None);
                 Followed::Done
@@ -137,10 +161,8 @@ impl Keeper {
         }
     }
 
-    /// Loads the version that has the traffic, and gives it what comes from now
-    /// on. Until that has succeeded, the version before goes on.
-    async fn switch(&mut self, deployment: &Deployment) -> Result<(), Failure> {
-        let version = self.load(deployment.in_use()).await?;
+    /// Gives a version what comes from now on.
+    async fn switch(&mut self, deployment: &Deployment, version: Version) -> Result<(), Failure> {
         let number = version.number;
         match &self.bound {
             Some(bound) if same_binding(&bound.handler.version().manifest, &version.manifest) => {
@@ -240,7 +262,11 @@ impl Keeper {
             reason = alarm.why,
             "paused by the guard: `wharf rollback` or a new version ends it, `wharf resume` tries again"
         );
-        self.stop().await;
+        // Nothing more begins; the pause is written before what runs has ended, for
+        // the other hosts.
+        if let Some(bound) = &self.bound {
+            bound.drain.leave.cancel();
+        }
         let author = Author {
             by: "guard",
             why: &alarm.why,
@@ -255,6 +281,7 @@ impl Keeper {
             // It begins again with what is deployed, and the guard with it.
             tracing::error!(handler = self.name, reason = failure.message, "not paused");
         }
+        self.stop().await;
     }
 
     /// Finishes what runs, releases the rest, and gives the partition back.
@@ -346,7 +373,6 @@ fn is_final(code: Code) -> bool {
             | Code::WrongWorld
             | Code::ComponentTooLarge
             | Code::ComponentStart
-            | Code::DigestMismatch
             | Code::DeploymentUnreadable
             | Code::Problems
             | Code::SettingMissing

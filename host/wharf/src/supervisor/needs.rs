@@ -4,22 +4,24 @@
 use std::collections::BTreeMap;
 
 use wharf_core::needs::{self, Need};
+use wharf_engine::Outbound;
 use wharf_jetstream::registry::Entry;
 
 use super::Site;
 use crate::cli::failure::Failure;
 use crate::config;
 
-/// The needs of the registry, by name.
+/// The needs of the registry that can be reached, by name.
 #[derive(Debug, Default)]
-pub struct Known(BTreeMap<String, Need>);
+pub struct Known(BTreeMap<String, wharf_engine::Place>);
 
 impl Known {
-    /// A need has moved, or is new.
+    /// A need has moved, or is new. One that cannot be used stays where it was,
+    /// and keeps no other from its place.
     pub(super) fn put(&mut self, name: &str, entry: &Entry, site: &Site) {
-        match read(name, entry) {
-            Ok(need) => {
-                self.0.insert(name.to_owned(), need);
+        match place(name, entry) {
+            Ok(place) => {
+                self.0.insert(name.to_owned(), place);
                 self.apply(name, site);
             }
             Err(failure) => refused(name, &failure),
@@ -33,21 +35,21 @@ impl Known {
     }
 
     fn apply(&self, name: &str, site: &Site) {
-        let mut places = BTreeMap::new();
-        for (name, need) in &self.0 {
-            let one = BTreeMap::from([(name.clone(), need.clone())]);
-            // One without its secret keeps no other from its place.
-            match config::resolve(&format!("need.{name}"), &one) {
-                Ok(resolved) => places.extend(resolved),
-                Err(failure) => refused(name, &failure),
-            }
-        }
+        let mut places = self.0.clone();
         places.extend(site.parts.options().needs.clone());
         match site.parts.outbound().set(places) {
             Ok(()) => tracing::info!(need = name, "needs changed"),
             Err(error) => refused(name, &Failure::from(anyhow::Error::from(error))),
         }
     }
+}
+
+fn place(name: &str, entry: &Entry) -> Result<wharf_engine::Place, Failure> {
+    let one = BTreeMap::from([(name.to_owned(), read(name, entry)?)]);
+    let resolved = config::resolve(&format!("need.{name}"), &one)?;
+    Outbound::new(resolved.clone()).map_err(anyhow::Error::from)?;
+    let place = resolved.into_values().next();
+    Ok(place.expect("one need has one place"))
 }
 
 fn refused(name: &str, failure: &Failure) {
