@@ -180,9 +180,13 @@ impl Deployment {
 
     /// Whether a component and its manifest are one of the versions.
     pub fn knows(&self, component: Digest, manifest: Digest) -> bool {
+        self.find(component, manifest).is_some()
+    }
+
+    fn find(&self, component: Digest, manifest: Digest) -> Option<&Version> {
         self.versions
             .iter()
-            .any(|version| (version.component, version.manifest) == (component, manifest))
+            .find(|version| (version.component, version.manifest) == (component, manifest))
     }
 
     /// Gives the traffic to a component and its manifest: to the version that
@@ -193,9 +197,7 @@ impl Deployment {
         manifest: Digest,
         author: Author<'_>,
     ) -> Option<Self> {
-        let same =
-            |version: &&Version| (version.component, version.manifest) == (component, manifest);
-        if let Some(known) = self.versions.iter().find(same) {
+        if let Some(known) = self.find(component, manifest) {
             return (known.number != self.stable).then(|| self.switched(known.number, author));
         }
         let number = self.versions.iter().map(|v| v.number).max().unwrap_or(0) + 1;

@@ -152,12 +152,22 @@ impl Registry {
         };
         let mut headers = HeaderMap::new();
         headers.insert(EXPECTED, expected.to_string());
-        match self.store.put(&subject, &headers, &bytes).await {
+        match self.put(&subject, &headers, &bytes).await {
+            Saved::Conflict => self.own_write(key, expected, &bytes).await,
+            saved => saved,
+        }
+    }
+
+    async fn put(&self, subject: &str, headers: &HeaderMap, bytes: &Bytes) -> Saved {
+        let refused = |reason: &str| Saved::Refused {
+            reason: reason.to_owned(),
+        };
+        match self.store.put(subject, headers, bytes).await {
             Written::Stored { sequence } => Saved::Stored { revision: sequence },
-            Written::Refused => self.own_write(key, expected, &bytes).await,
+            Written::Refused => Saved::Conflict,
             Written::Unanswered => Saved::Unanswered,
-            Written::Full => Saved::refused("the bucket, or the account, is full"),
-            Written::TooLarge => Saved::refused("the value is larger than a message may be"),
+            Written::Full => refused("the bucket, or the account, is full"),
+            Written::TooLarge => refused("the value is larger than a message may be"),
             Written::Unavailable { reason } => Saved::Refused { reason },
         }
     }
@@ -180,14 +190,7 @@ impl Registry {
         let mut headers = HeaderMap::new();
         headers.insert(TTL, format!("{}s", REPORT_TTL.as_secs()));
         let subject = Key::Host(host.to_owned()).subject();
-        match self.store.put(&subject, &headers, &bytes).await {
-            Written::Stored { sequence } => Saved::Stored { revision: sequence },
-            Written::Refused => Saved::Conflict,
-            Written::Unanswered => Saved::Unanswered,
-            Written::Full => Saved::refused("the bucket, or the account, is full"),
-            Written::TooLarge => Saved::refused("the report is larger than a message may be"),
-            Written::Unavailable { reason } => Saved::Refused { reason },
-        }
+        self.put(&subject, &headers, &bytes).await
     }
 
     /// Removes a key and its history.
@@ -209,14 +212,6 @@ impl Registry {
 
     fn connection(&self) -> &Connection {
         self.api.connection()
-    }
-}
-
-impl Saved {
-    fn refused(reason: &str) -> Self {
-        Self::Refused {
-            reason: reason.to_owned(),
-        }
     }
 }
 

@@ -171,13 +171,7 @@ pub async fn change(
                 ));
             }
             Saved::Conflict => {}
-            Saved::Unanswered => {
-                let message = "it is not known whether the deployment was changed";
-                return Err(Failure::new(Code::Unanswered, message).place(key.to_string()));
-            }
-            Saved::Refused { reason } => {
-                return Err(Failure::new(Code::BrokerRefused, reason).place(key.to_string()));
-            }
+            other => return Err(not_saved(&key, other)),
         }
     }
     let message = format!("the deployment of `{handler}` was changed by others {TRIES} times");
@@ -200,6 +194,22 @@ pub async fn read(registry: &Registry, handler: &str) -> Result<Option<Stands>, 
         deployment,
         revision: entry.revision,
     }))
+}
+
+/// Why a value of the registry was not written.
+pub fn not_saved(key: &Key, saved: Saved) -> Failure {
+    let failure = match saved {
+        Saved::Stored { .. } | Saved::Unanswered => Failure::new(
+            Code::Unanswered,
+            format!("it is not known whether `{key}` was changed"),
+        ),
+        Saved::Conflict => Failure::new(
+            Code::DeploymentConflict,
+            format!("`{key}` was changed by somebody else just now"),
+        ),
+        Saved::Refused { reason } => Failure::new(Code::BrokerRefused, reason),
+    };
+    failure.place(key.to_string())
 }
 
 /// A handler that is not deployed.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use cli_support::{Place, Run, Server, api, wharf_toml};
+use cli_support::{Place, Server, api, wharf_toml};
 use wharf_jetstream::api::stream::StreamConfig;
 
 /// No test waits longer than this for anything.
@@ -107,19 +107,6 @@ fn order_on(url: &str) -> Place {
     place
 }
 
-/// A host that has to give up, and how.
-fn refused(place: &Place) -> Run {
-    place.wharf(&[
-        "host",
-        "--handlers",
-        "target/bundles",
-        "--listen",
-        "127.0.0.1:0",
-        "-o",
-        "json",
-    ])
-}
-
 fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").to_string()
@@ -152,13 +139,13 @@ fn a_host_waits_for_a_broker_that_is_absent_and_works_when_it_comes() {
 #[test]
 fn a_broker_without_jetstream_ends_the_start() {
     let server = Server::without_jetstream();
-    let run = refused(&order_on(&server.url())).expect(5);
+    let run = order_on(&server.url()).host("127.0.0.1:0").expect(5);
     assert_eq!(run.error_code(), "WH0207");
 }
 
 #[test]
 fn a_server_that_is_too_old_ends_the_start() {
-    let run = refused(&order_on(&old_server())).expect(5);
+    let run = order_on(&old_server()).host("127.0.0.1:0").expect(5);
     assert_eq!(run.error_code(), "WH0208");
     let message = run.json()["error"]["message"].to_string();
     assert!(
@@ -172,10 +159,9 @@ fn a_user_without_permission_ends_the_start_with_what_to_grant() {
     let users = r#"authorization { users: [
         { user: "poor", password: "p", permissions: { publish: { deny: ["$JS.API.STREAM.INFO.>"] } } } ] }"#;
     let server = Server::configured(users);
-    let run = refused(&order_on(
-        &server.url().replace("nats://", "nats://poor:p@"),
-    ))
-    .expect(5);
+    let run = order_on(&server.url().replace("nats://", "nats://poor:p@"))
+        .host("127.0.0.1:0")
+        .expect(5);
     assert_eq!(run.error_code(), "WH0206");
     let message = run.json()["error"]["message"].to_string();
     assert!(message.contains("$JS.API.STREAM.INFO."), "{message}");
@@ -185,7 +171,7 @@ fn a_user_without_permission_ends_the_start_with_what_to_grant() {
 async fn what_is_missing_ends_the_start_with_the_line_that_makes_it_and_makes_nothing() {
     let server = Server::start();
     let place = order_on(&server.url());
-    let run = refused(&place).expect(5);
+    let run = place.host("127.0.0.1:0").expect(5);
     assert_eq!(run.error_code(), "WH0301");
     let error = &run.json()["error"];
     assert!(
@@ -210,7 +196,7 @@ async fn a_stream_of_another_shape_ends_the_start_with_its_fields() {
         .create_stream(&config, 0)
         .await
         .expect("the stream is made");
-    let run = refused(&place).expect(5);
+    let run = place.host("127.0.0.1:0").expect(5);
     assert_eq!(run.error_code(), "WH0302");
     let message = run.json()["error"]["message"].to_string();
     for field in ["discard", "max_bytes", "allow_direct"] {
@@ -229,13 +215,13 @@ async fn a_checkpoint_that_is_gone_or_of_another_subscription_ends_the_start() {
     let other = manifest.replacen("\"shop.order.{order}.placed\",", "", 1);
     assert_ne!(manifest, other);
     place.write("target/bundles/order/handler.toml", other);
-    assert_eq!(refused(&place).expect(5).error_code(), "WH0306");
+    assert_eq!(place.host("127.0.0.1:0").expect(5).error_code(), "WH0306");
 
     place.write("target/bundles/order/handler.toml", manifest);
     api.purge("WHARF-L-order-1", "wl.order-1.c.0")
         .await
         .expect("the checkpoint is gone");
-    assert_eq!(refused(&place).expect(5).error_code(), "WH0305");
+    assert_eq!(place.host("127.0.0.1:0").expect(5).error_code(), "WH0305");
 }
 
 /// Answers as nats-server 2.11.8 does, as far as a host asks it. Serves until

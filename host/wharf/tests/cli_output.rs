@@ -127,15 +127,7 @@ fn a_password_in_an_address_is_never_printed() {
 #[test]
 fn a_host_says_what_is_wrong_with_its_files_before_it_starts() {
     let place = Place::shop("nats://127.0.0.1:1");
-    let run = place.wharf(&[
-        "host",
-        "--handlers",
-        "target/bundles",
-        "--listen",
-        "127.0.0.1:0",
-        "-o",
-        "json",
-    ]);
+    let run = place.host("127.0.0.1:0");
     assert_eq!(
         (run.code, run.error_code().as_str()),
         (3, "WH0401"),
@@ -147,17 +139,7 @@ fn a_host_says_what_is_wrong_with_its_files_before_it_starts() {
         cli_support::ORDER
     );
     place.write("target/bundles/order/handler.toml", needy);
-    let run = place
-        .wharf(&[
-            "host",
-            "--handlers",
-            "target/bundles",
-            "--listen",
-            "127.0.0.1:0",
-            "-o",
-            "json",
-        ])
-        .expect(3);
+    let run = place.host("127.0.0.1:0").expect(3);
     assert!(
         ["WH0401", "WH0503"].contains(&run.error_code().as_str()),
         "{run:?}"
@@ -165,17 +147,7 @@ fn a_host_says_what_is_wrong_with_its_files_before_it_starts() {
 
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("its address").to_string();
-    let run = place
-        .wharf(&[
-            "host",
-            "--handlers",
-            "target/bundles",
-            "--listen",
-            &address,
-            "-o",
-            "json",
-        ])
-        .expect(5);
+    let run = place.host(&address).expect(5);
     assert_eq!(run.error_code(), "WH0501");
     assert!(
         run.json()["error"]["message"]

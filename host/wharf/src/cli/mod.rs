@@ -155,9 +155,15 @@ async fn dispatch(command: Command) -> Exit {
         Command::Versions(args) => {
             interruptible(args.output.output, versions::versions(args)).await
         }
-        Command::Rollback(args) => interruptible(args.output(), versions::rollback(args)).await,
-        Command::Pause(args) => interruptible(args.output(), versions::pause(args)).await,
-        Command::Resume(args) => interruptible(args.output(), versions::resume(args)).await,
+        Command::Rollback(args) => {
+            interruptible(args.change.output.output, versions::rollback(args)).await
+        }
+        Command::Pause(args) => {
+            interruptible(args.change.output.output, versions::pause(args)).await
+        }
+        Command::Resume(args) => {
+            interruptible(args.change.output.output, versions::resume(args)).await
+        }
         Command::Doctor(args) => interruptible(args.output.output, doctor::run(args)).await,
     }
 }

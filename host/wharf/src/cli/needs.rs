@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::table::Table;
 use crate::codes::Code;
 use crate::config::{self, PlaceArgs};
+use crate::deploy::not_saved;
 use crate::output::{Answer, Format, OutputArgs};
 use crate::supervisor::needs::read;
 
@@ -189,17 +190,7 @@ async fn put(registry: &Registry, name: &str, need: &Need) -> Result<(), Failure
     let expected = before.map_or(0, |entry| entry.revision);
     match registry.write(&key, expected, bytes).await {
         Saved::Stored { .. } => Ok(()),
-        Saved::Conflict => {
-            let message = format!("the need `{name}` was changed by somebody else just now");
-            Err(Failure::new(Code::DeploymentConflict, message).place(key.to_string()))
-        }
-        Saved::Unanswered => {
-            let message = "it is not known whether the need was changed";
-            Err(Failure::new(Code::Unanswered, message).place(key.to_string()))
-        }
-        Saved::Refused { reason } => {
-            Err(Failure::new(Code::BrokerRefused, reason).place(key.to_string()))
-        }
+        other => Err(not_saved(&key, other)),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use clap::Args;
 use serde::Serialize;
-use wharf_core::deployment::{self, Deployment, Pause};
+use wharf_core::deployment::{self, Deployment, Digest, Pause};
 use wharf_core::report::{HostReport, Refused};
 use wharf_jetstream::registry::Kind;
 
@@ -41,7 +41,7 @@ struct Report {
 struct Handler {
     handler: String,
     version: u32,
-    component: String,
+    component: Digest,
     since: String,
     by: String,
     why: String,
@@ -109,7 +109,7 @@ impl Handler {
         let last = deployment.history.last();
         Self {
             version: deployment.stable,
-            component: deployment.in_use().component.to_string(),
+            component: deployment.in_use().component,
             since: last.map_or_else(String::new, |change| clock::text(change.at_ms)),
             by: last.map_or_else(String::new, |change| change.by.clone()),
             why: last.map_or_else(String::new, |change| change.why.clone()),
@@ -173,12 +173,7 @@ impl fmt::Display for Report {
             table.row([
                 handler.handler.clone(),
                 handler.version.to_string(),
-                handler
-                    .component
-                    .chars()
-                    .skip("sha256-".len())
-                    .take(12)
-                    .collect(),
+                handler.component.short(),
                 handler.since.clone(),
                 handler.state(),
             ]);

@@ -5,7 +5,7 @@ use std::fmt;
 
 use clap::Args;
 use serde::Serialize;
-use wharf_core::deployment::{Author, Deployment, NoWayBack, Pause};
+use wharf_core::deployment::{Author, Deployment, Digest, NoWayBack, Pause};
 
 use super::connect::registry;
 use super::failure::Failure;
@@ -47,7 +47,7 @@ pub struct RollbackArgs {
     #[arg(long, value_name = "VERSION")]
     to: Option<u32>,
     #[command(flatten)]
-    change: ChangeArgs,
+    pub change: ChangeArgs,
 }
 
 /// Stop a handler on all hosts; its events wait in the stream.
@@ -61,7 +61,7 @@ pub struct PauseArgs {
     /// The handler's name.
     handler: String,
     #[command(flatten)]
-    change: ChangeArgs,
+    pub change: ChangeArgs,
 }
 
 /// Let a paused handler go on.
@@ -73,11 +73,12 @@ pub struct ResumeArgs {
     /// The handler's name.
     handler: String,
     #[command(flatten)]
-    change: ChangeArgs,
+    pub change: ChangeArgs,
 }
 
+/// What every change of a deployment is told.
 #[derive(Debug, Args)]
-struct ChangeArgs {
+pub struct ChangeArgs {
     /// Why; written into the deployment.
     #[arg(short = 'm', long = "message", value_name = "WHY", default_value = "")]
     why: String,
@@ -86,25 +87,7 @@ struct ChangeArgs {
     #[command(flatten)]
     place: PlaceArgs,
     #[command(flatten)]
-    output: OutputArgs,
-}
-
-impl RollbackArgs {
-    pub fn output(&self) -> crate::output::Format {
-        self.change.output.output
-    }
-}
-
-impl PauseArgs {
-    pub fn output(&self) -> crate::output::Format {
-        self.change.output.output
-    }
-}
-
-impl ResumeArgs {
-    pub fn output(&self) -> crate::output::Format {
-        self.change.output.output
-    }
+    pub output: OutputArgs,
 }
 
 /// Shows a deployment.
@@ -207,8 +190,8 @@ struct View {
 #[derive(Debug, Serialize)]
 struct Row {
     version: u32,
-    component: String,
-    manifest: String,
+    component: Digest,
+    manifest: Digest,
     added: String,
     /// When it last took over; empty when it never had the traffic.
     took_over: String,
@@ -235,8 +218,8 @@ impl View {
                 .find(|change| change.version == version.number);
             Row {
                 version: version.number,
-                component: version.component.to_string(),
-                manifest: version.manifest.to_string(),
+                component: version.component,
+                manifest: version.manifest,
                 added: clock::text(version.added_ms),
                 took_over: last.map_or_else(String::new, |change| clock::text(change.at_ms)),
                 by: last.map_or_else(String::new, |change| change.by.clone()),
@@ -261,11 +244,7 @@ impl fmt::Display for View {
             table.row([
                 mark.to_owned(),
                 row.version.to_string(),
-                row.component
-                    .chars()
-                    .skip("sha256-".len())
-                    .take(12)
-                    .collect(),
+                row.component.short(),
                 row.took_over.clone(),
                 row.by.clone(),
                 row.why.clone(),

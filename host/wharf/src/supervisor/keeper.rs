@@ -175,12 +175,12 @@ impl Keeper {
                     "swapped"
                 );
             }
-            Some(_) => {
-                self.site.parts.verify(&[&version.manifest]).await?;
+            _ => {
+                // What cannot be bound stops nothing.
+                let handler = self.site.parts.bind(&deployment.lineage, version).await?;
                 self.stop().await;
-                self.start(&deployment.lineage, version).await?;
+                self.start(Arc::new(handler), number);
             }
-            None => self.start(&deployment.lineage, version).await?,
         }
         Ok(())
     }
@@ -207,9 +207,7 @@ impl Keeper {
         Err(Failure::new(Code::DeploymentUnreadable, message))
     }
 
-    async fn start(&mut self, lineage: &str, version: Version) -> Result<(), Failure> {
-        let number = version.number;
-        let handler = Arc::new(self.site.parts.bind(lineage, version).await?);
+    fn start(&mut self, handler: Arc<Handler>, number: u32) {
         handler.watchdog.begin(number);
         let drain = self.site.drain.child();
         let settings = self.site.settings.clone();
@@ -230,7 +228,6 @@ impl Keeper {
             task,
             since_ms: clock::now_ms(),
         });
-        Ok(())
     }
 
     async fn pause(&mut self, wanted: &Wanted) {

@@ -140,18 +140,9 @@ async fn a_version_that_faults_on_everything_is_paused_and_empties_no_stream() {
     assert_eq!(ledger.entries().await, [], "dead letters");
 
     // The way back, by its command: every event is handled, once.
-    let config = stage
-        .site
-        .options
-        .config
-        .to_str()
-        .expect("UTF-8")
-        .to_owned();
     let said = stage
         .site
-        .wharf(&[
-            "rollback", "keep", "--config", &config, "--wait", "-m", "it traps",
-        ])
+        .operate(&["rollback", "keep", "--wait", "-m", "it traps"])
         .await;
     assert!(said.contains("runs version 1"), "{said}");
     watch::settled(&ledger, last).await;
@@ -159,10 +150,7 @@ async fn a_version_that_faults_on_everything_is_paused_and_empties_no_stream() {
         assert_eq!(watch::text(&ledger, &format!("k{nth}")).await, "x");
     }
     assert_eq!(ledger.entries().await, [], "dead letters");
-    let said = stage
-        .site
-        .wharf(&["versions", "keep", "--config", &config])
-        .await;
+    let said = stage.site.operate(&["versions", "keep"]).await;
     assert!(said.contains("it traps"), "{said}");
 }
 
@@ -192,42 +180,24 @@ async fn a_paused_handler_leaves_its_events_in_the_stream_until_it_is_resumed() 
     let _alone = ALONE.lock().await;
     let mut stage = Stage::set(&[keep()]).await;
     let ledger = stage.site.ledger("keep").await;
-    let config = stage
-        .site
-        .options
-        .config
-        .to_str()
-        .expect("UTF-8")
-        .to_owned();
     let first = stage.wire.publish(&kept("k", "1", "a"));
     watch::settled(&ledger, first).await;
     let said = stage
         .site
-        .wharf(&[
-            "pause",
-            "keep",
-            "--config",
-            &config,
-            "--wait",
-            "-m",
-            "the bank is closed",
-        ])
+        .operate(&["pause", "keep", "--wait", "-m", "the bank is closed"])
         .await;
     assert!(said.contains("the bank is closed"), "{said}");
     let last = stage.wire.publish(&kept("k", "2", "b"));
     // It outlasts a restart.
     stage.host.term(SOON).await.expect("it drains");
     stage.host = stage.site.host().await;
-    let status = stage.site.wharf(&["status", "--config", &config]).await;
+    let status = stage.site.operate(&["status"]).await;
     assert!(status.contains("paused by"), "{status}");
     let samples = watch::metrics(&stage.host).await;
     let paused = [("handler", "keep"), ("state", "paused")];
     assert_eq!(samples.count("wharf_unsettled", &paused), 1);
     assert_eq!(watch::text(&ledger, "k").await, "a");
-    stage
-        .site
-        .wharf(&["resume", "keep", "--config", &config, "--wait"])
-        .await;
+    stage.site.operate(&["resume", "keep", "--wait"]).await;
     watch::settled(&ledger, last).await;
     assert_eq!(watch::text(&ledger, "k").await, "ab");
 }
@@ -254,37 +224,18 @@ async fn a_handler_that_is_deployed_to_a_running_host_waits_for_the_address_of_i
     let _alone = ALONE.lock().await;
     let mut stage = Stage::set(&[keep()]).await;
     let rollout = Rollout::of(&stage.site).await;
-    let config = stage
-        .site
-        .options
-        .config
-        .to_str()
-        .expect("UTF-8")
-        .to_owned();
     let folder = bundles::folder(&[needy()]);
     let path = folder.path().to_str().expect("UTF-8");
     let first = stage
         .wire
         .publish(&Raw::event("test.needy.k", "1", "any", "a"));
-    stage
-        .site
-        .wharf(&["deploy", path, "--config", &config])
-        .await;
+    stage.site.operate(&["deploy", path]).await;
     let state = rollout.followed("needy", 1).await;
     let refused = state.refused.expect("nobody says where it is");
     assert_eq!(refused.code, "WH0503", "{}", refused.message);
 
-    let url = ["--url", "http://127.0.0.1:1"];
-    let set = [
-        "needs",
-        "set",
-        "elsewhere",
-        url[0],
-        url[1],
-        "--config",
-        &config,
-    ];
-    stage.site.wharf(&set).await;
+    let set = ["needs", "set", "elsewhere", "--url", "http://127.0.0.1:1"];
+    stage.site.operate(&set).await;
     let ledger = stage.site.ledger("needy").await;
     watch::settled(&ledger, first).await;
     assert_eq!(watch::text(&ledger, "k").await, "a");

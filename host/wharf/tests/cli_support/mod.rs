@@ -91,6 +91,12 @@ impl Place {
         run(&mut self.command(arguments))
     }
 
+    /// A host on the bundles here, which has to give up.
+    pub fn host(&self, listen: &str) -> Run {
+        let always = ["host", "--handlers", "target/bundles", "-o", "json"];
+        self.wharf(&[&always[..], &["--listen", listen]].concat())
+    }
+
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
         command.args(arguments).current_dir(self.folder.path());

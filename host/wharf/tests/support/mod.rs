@@ -196,6 +196,13 @@ impl Site {
         text(&output.stdout)
     }
 
+    /// Runs an operator's command on this place.
+    pub async fn operate(&self, arguments: &[&str]) -> String {
+        let config = self.options.config.to_str().expect("UTF-8");
+        self.wharf(&[arguments, &["--config", config]].concat())
+            .await
+    }
+
     /// What the hosts have written so far.
     pub fn host_log(&self) -> String {
         let bytes = std::fs::read(&self.options.log).unwrap_or_default();

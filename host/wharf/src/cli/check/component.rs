@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use wharf_core::manifest::Manifest;
-use wharf_engine::{Outbound, Runtime, RuntimeConfig, Settings};
+use wharf_engine::{Component as Loaded, LoadError, Outbound, Runtime, RuntimeConfig, Settings};
 
 use super::{ERROR, Finding};
 use crate::bundle::Bundle;
@@ -61,11 +61,7 @@ impl Looker {
         if !bundle.wasm_path().is_file() {
             return Ok((Component::Missing, None));
         }
-        let (runtime, outbound) = self.engine()?;
-        match runtime
-            .load(bundle.wasm()?, settings(&bundle.manifest, outbound))
-            .await
-        {
+        match self.load(bundle).await? {
             Ok(component) => {
                 let digest: String = component
                     .digest()
@@ -94,12 +90,16 @@ impl Looker {
     /// # Errors
     /// A host would not run it.
     pub async fn require(&self, bundle: &Bundle) -> Result<(), Failure> {
-        let (runtime, outbound) = self.engine()?;
-        let loaded = runtime.load(bundle.wasm()?, settings(&bundle.manifest, outbound));
-        match loaded.await {
+        match self.load(bundle).await? {
             Ok(_) => Ok(()),
             Err(error) => Err(Failure::from(error).place(bundle.wasm_path().display().to_string())),
         }
+    }
+
+    async fn load(&self, bundle: &Bundle) -> Result<Result<Arc<Loaded>, LoadError>, Failure> {
+        let (runtime, outbound) = self.engine()?;
+        let settings = settings(&bundle.manifest, outbound);
+        Ok(runtime.load(bundle.wasm()?, settings).await)
     }
 
     fn engine(&self) -> Result<&(Runtime, Arc<Outbound>), Failure> {
