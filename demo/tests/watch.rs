@@ -65,7 +65,7 @@ async fn a_shop_is_waited_for_until_the_last_mail_is_out() {
         .unwrap();
     let watcher = Watcher::new(&nats.connect().await.unwrap(), &gateway);
 
-    let waiting = watcher.settle(None, 1, Duration::from_secs(30));
+    let waiting = watcher.settle(&[], 1, Duration::from_secs(30));
     tokio::pin!(waiting);
     let early = tokio::time::timeout(Duration::from_secs(1), &mut waiting).await;
     assert!(early.is_err(), "a mail is missing: {early:?}");
@@ -93,12 +93,12 @@ async fn a_shop_in_which_nothing_moves_is_given_up() {
         .unwrap();
     let watcher = Watcher::new(&nats.connect().await.unwrap(), &gateway);
 
-    let rest = watcher.settle(None, 2, Duration::from_millis(600)).await;
+    let rest = watcher.settle(&[], 2, Duration::from_millis(600)).await;
     assert!(
         matches!(rest, Rest::Stalled(tally) if tally.placed == 2),
         "{rest:?}"
     );
     nats.kill().await.unwrap();
-    let rest = watcher.settle(None, 2, Duration::from_millis(600)).await;
+    let rest = watcher.settle(&[], 2, Duration::from_millis(600)).await;
     assert!(matches!(rest, Rest::Stalled(_)), "{rest:?}");
 }

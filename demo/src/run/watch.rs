@@ -72,24 +72,12 @@ impl<'a> Watcher<'a> {
     }
 
     /// Waits until `orders` orders have ended and everything behind them is
-    /// done, or until nothing has moved for `patience`. The host may come and
-    /// go meanwhile; pass None when nobody knows where it is.
-    pub async fn settle(
-        &self,
-        host: Option<&HostProcess>,
-        orders: u64,
-        patience: Duration,
-    ) -> Rest {
+    /// done, or until nothing has moved for `patience`. Hosts may come and go
+    /// meanwhile; pass none when nobody knows where they are.
+    pub async fn settle(&self, hosts: &[&HostProcess], orders: u64, patience: Duration) -> Rest {
         let mut settling = Settling::new(orders, patience);
         loop {
-            let unsettled = match host {
-                Some(host) => host
-                    .metrics()
-                    .await
-                    .ok()
-                    .and_then(|samples| unsettled(&samples)),
-                None => Some(0),
-            };
+            let unsettled = unsettled_on(hosts).await;
             if let Ok(tally) = self.tally().await
                 && let Some(rest) = settling.see(tally, unsettled, Instant::now())
             {
@@ -101,6 +89,15 @@ impl<'a> Watcher<'a> {
             tokio::time::sleep(POLL).await;
         }
     }
+}
+
+/// On all of the hosts; None when one of them does not say.
+async fn unsettled_on(hosts: &[&HostProcess]) -> Option<u64> {
+    let mut sum = 0;
+    for host in hosts {
+        sum += unsettled(&host.metrics().await.ok()?)?;
+    }
+    Some(sum)
 }
 
 /// The host's gauge of events that do not move, by `handler` and `state`.

@@ -3,12 +3,13 @@
 //! The lease is for thrift, the record is the fence: two owners at work cost
 //! attempts, never order or effects.
 
+use data_encoding::HEXLOWER;
 use prost::Message;
-
 use sha2::{Digest, Sha256};
 
 use crate::event::Position;
 use crate::manifest::Subscription;
+use crate::ownership::Turn;
 
 /// The format that this version writes.
 pub const FORMAT: u8 = 1;
@@ -44,7 +45,22 @@ pub struct Checkpoint {
     /// By the writer's clock; for people, never compared.
     #[prost(uint64, tag = "10")]
     pub written_ms: u64,
+    /// For whom the owner has let go. Others leave it alone for a lease.
+    #[prost(string, tag = "11")]
+    pub successor: String,
 }
+
+/// A host that would own a partition.
+#[derive(Debug, Clone, Copy)]
+pub struct Claimant<'a> {
+    pub host: &'a str,
+    /// Of its version.
+    pub generation: &'a [u8],
+    pub turn: Turn,
+}
+
+/// How much later the next in rank may take what nobody holds.
+pub const TURN_MS: u64 = 500;
 
 /// Why bytes are not a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -99,15 +115,30 @@ pub fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
 
 /// May this host take over? `unchanged_ms` is how long it has seen the same
 /// revision, by its own monotonic clock; no two clocks are compared.
-pub fn claim(seen: &Checkpoint, generation: &[u8], unchanged_ms: u64, lease_ms: u64) -> Claim {
-    if seen.generation != generation {
+///
+/// A released partition is free at once, another when it stood still for the
+/// lease. Then hosts take turns, so that the preferred one gets it; after one
+/// more lease anyone may.
+pub fn claim(
+    seen: &Checkpoint,
+    claimant: &Claimant<'_>,
+    unchanged_ms: u64,
+    lease_ms: u64,
+) -> Claim {
+    if seen.generation != claimant.generation {
         return Claim::OtherGeneration;
     }
-    if seen.released || unchanged_ms >= lease_ms {
-        return Claim::Take;
-    }
-    Claim::Wait {
-        ms: lease_ms - unchanged_ms,
+    let held_ms = if seen.released { 0 } else { lease_ms };
+    let named = seen.released && !seen.successor.is_empty();
+    let turn_ms = match claimant.turn {
+        _ if named && seen.successor == claimant.host => 0,
+        _ if named => lease_ms,
+        Turn::Rank(rank) => lease_ms.min(u64::from(rank) * TURN_MS),
+        Turn::Last => lease_ms,
+    };
+    match (held_ms + turn_ms).checked_sub(unchanged_ms) {
+        None | Some(0) => Claim::Take,
+        Some(ms) => Claim::Wait { ms },
     }
 }
 
@@ -138,6 +169,11 @@ pub fn generation(on: &[Subscription]) -> Vec<u8> {
     hasher.finalize()[..16].to_vec()
 }
 
+/// The same for people and reports: hexadecimal digits.
+pub fn generation_text(on: &[Subscription]) -> String {
+    HEXLOWER.encode(&generation(on))
+}
+
 pub fn tenure(since_renewal_ms: u64, lease_ms: u64) -> Tenure {
     if since_renewal_ms.saturating_mul(3) < lease_ms.saturating_mul(2) {
         Tenure::Holds
@@ -162,6 +198,7 @@ impl Checkpoint {
             owner,
             epoch: self.epoch + 1,
             released: false,
+            successor: String::new(),
             written_ms: now_ms,
             ..self.clone()
         }
@@ -180,13 +217,20 @@ impl Checkpoint {
         }
     }
 
-    /// The same, let go. Everything that began has ended, so `high` falls back
-    /// to what really began.
+    /// The same, let go, for `successor` if it names one. Everything that began
+    /// has ended, so `high` falls back to what really began.
     #[must_use]
-    pub fn released(&self, watermark: Position, begun: u64, now_ms: u64) -> Self {
+    pub fn released(
+        &self,
+        watermark: Position,
+        begun: u64,
+        successor: Option<&str>,
+        now_ms: u64,
+    ) -> Self {
         let high = begun.max(watermark.sequence);
         Self {
             released: true,
+            successor: successor.unwrap_or_default().to_owned(),
             high,
             ..self.advanced(watermark, high, now_ms)
         }
@@ -219,27 +263,66 @@ mod tests {
         assert_eq!(decode(&[]), Err(Error::Empty));
     }
 
+    fn claimant(turn: Turn) -> Claimant<'static> {
+        Claimant {
+            host: "h2",
+            generation: &[1],
+            turn,
+        }
+    }
+
     #[test]
     fn a_lease_is_taken_when_released_or_when_it_stood_still_for_its_time() {
-        assert_eq!(claim(&seen(), &[1], 9_999, 10_000), Claim::Wait { ms: 1 });
-        assert_eq!(claim(&seen(), &[1], 10_000, 10_000), Claim::Take);
-        let released = Checkpoint {
+        let first = claimant(Turn::Rank(0));
+        assert_eq!(claim(&seen(), &first, 9_999, 10_000), Claim::Wait { ms: 1 });
+        assert_eq!(claim(&seen(), &first, 10_000, 10_000), Claim::Take);
+        assert_eq!(claim(&released_for(""), &first, 0, 10_000), Claim::Take);
+    }
+
+    #[test]
+    fn what_is_free_is_taken_in_turns_and_by_anyone_after_a_lease() {
+        let wait = |ms| Claim::Wait { ms };
+        let cases = [
+            (released_for(""), Turn::Rank(1), 0, wait(TURN_MS)),
+            (released_for(""), Turn::Rank(1), TURN_MS, Claim::Take),
+            (released_for(""), Turn::Rank(99), 9_999, wait(1)),
+            (released_for(""), Turn::Last, 9_999, wait(1)),
+            (released_for(""), Turn::Last, 10_000, Claim::Take),
+            (released_for("h2"), Turn::Last, 0, Claim::Take),
+            (released_for("h3"), Turn::Rank(0), 9_999, wait(1)),
+            (released_for("h3"), Turn::Rank(0), 10_000, Claim::Take),
+            (seen(), Turn::Rank(2), 10_000, wait(2 * TURN_MS)),
+            (seen(), Turn::Last, 19_999, wait(1)),
+            (seen(), Turn::Last, 20_000, Claim::Take),
+        ];
+        for (at, (checkpoint, turn, unchanged_ms, expected)) in cases.into_iter().enumerate() {
+            let claimed = claim(&checkpoint, &claimant(turn), unchanged_ms, 10_000);
+            assert_eq!(claimed, expected, "case {at}");
+        }
+    }
+
+    #[test]
+    fn a_takeover_forgets_for_whom_it_was() {
+        let taken = released_for("h3").taken("h2", 9);
+        assert_eq!((taken.successor.as_str(), taken.released), ("", false));
+    }
+
+    fn released_for(successor: &str) -> Checkpoint {
+        Checkpoint {
             released: true,
+            successor: successor.to_owned(),
             ..seen()
-        };
-        assert_eq!(claim(&released, &[1], 0, 10_000), Claim::Take);
+        }
     }
 
     #[test]
     fn interleaving_31_a_host_of_another_generation_may_not_own() {
-        let released = Checkpoint {
-            released: true,
-            ..seen()
+        let other = Claimant {
+            generation: &[2],
+            ..claimant(Turn::Rank(0))
         };
-        assert_eq!(
-            claim(&released, &[2], 99_999, 10_000),
-            Claim::OtherGeneration
-        );
+        let claimed = claim(&released_for(""), &other, 99_999, 10_000);
+        assert_eq!(claimed, Claim::OtherGeneration);
     }
 
     #[test]
@@ -258,6 +341,7 @@ mod tests {
                 stored_ns: 5,
             },
             40,
+            None,
             1,
         );
         assert_eq!(

@@ -236,8 +236,22 @@ impl Deployment {
 
     /// The last version that had the traffic and has it no more.
     pub fn before(&self) -> Option<u32> {
-        let mut past = self.history.iter().rev().map(|change| change.version);
-        past.find(|number| *number != self.stable && self.version(*number).is_some())
+        self.earlier().first().map(|version| version.number)
+    }
+
+    /// Versions that had the traffic and are still known, the last one first;
+    /// not the one in use.
+    pub fn earlier(&self) -> Vec<&Version> {
+        let mut earlier: Vec<&Version> = Vec::new();
+        for change in self.history.iter().rev() {
+            let known = self.version(change.version);
+            let new = known.filter(|version| {
+                version.number != self.stable
+                    && earlier.iter().all(|other| other.number != version.number)
+            });
+            earlier.extend(new);
+        }
+        earlier
     }
 
     /// Stops the handler everywhere; a person's pause outlasts versions, a

@@ -25,6 +25,7 @@ pub mod limits;
 pub mod manifest;
 pub mod needs;
 pub mod outcome;
+pub mod ownership;
 pub mod pattern;
 pub mod place;
 pub mod progress;

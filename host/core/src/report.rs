@@ -1,5 +1,6 @@
 //! What a host reports of itself in the registry: what it runs, and what it
-//! refused and why. Commands read it; no host acts on another's.
+//! refused and why. Commands read it, and hosts share ordered handlers by it
+//! (see [`crate::ownership`]).
 
 use std::collections::BTreeMap;
 
@@ -43,6 +44,10 @@ pub struct HandlerReport {
 pub struct Running {
     pub version: u32,
     pub component: Digest,
+    /// [`crate::checkpoint::generation_text`] of what an ordered handler subscribes
+    /// to. Empty for others, and in reports of older hosts.
+    #[serde(default)]
+    pub generation: String,
     pub since_ms: u64,
 }
 
@@ -82,6 +87,7 @@ mod tests {
             running: Some(Running {
                 version: 2,
                 component: Digest([7; 32]),
+                generation: "00ff".to_owned(),
                 since_ms: 5,
             }),
             revision: 9,

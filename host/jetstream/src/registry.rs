@@ -30,8 +30,6 @@ pub const CODE_STORE: &str = "WHARF-CODE";
 pub const CODE_STREAM: &str = "OBJ_WHARF-CODE";
 /// Revisions of a key that the bucket keeps.
 pub const HISTORY: i64 = 8;
-/// How long a host's report outlives the host.
-pub const REPORT_TTL: Duration = Duration::from_secs(30);
 
 const PREFIX: &str = "$KV.WHARF.";
 const OPERATION: &str = "KV-Operation";
@@ -185,10 +183,11 @@ impl Registry {
         }
     }
 
-    /// Writes what a host reports. It vanishes when the host writes no more.
-    pub async fn report(&self, host: &str, bytes: Bytes) -> Saved {
+    /// Writes what a host reports. It vanishes after `ttl`, in whole seconds and
+    /// at least one, when the host writes no more.
+    pub async fn report(&self, host: &str, bytes: Bytes, ttl: Duration) -> Saved {
         let mut headers = HeaderMap::new();
-        headers.insert(TTL, format!("{}s", REPORT_TTL.as_secs()));
+        headers.insert(TTL, format!("{}s", ttl.as_secs().max(1)));
         let subject = Key::Host(host.to_owned()).subject();
         self.put(&subject, &headers, &bytes).await
     }
@@ -210,7 +209,7 @@ impl Registry {
         Watch::open(&self.api, links, label).await
     }
 
-    fn connection(&self) -> &Connection {
+    pub fn connection(&self) -> &Connection {
         self.api.connection()
     }
 }

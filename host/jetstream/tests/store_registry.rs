@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use common::{Server, connect, links, plain, soon, until};
 use wharf_core::deployment::Digest;
@@ -93,8 +95,10 @@ async fn a_watch_tells_what_is_there_then_that_it_has_then_every_change() {
     let second = write(&registry, &order(), first, "2").await;
     let need = Key::Need("mail".to_owned());
     let third = write(&registry, &need, 0, "m").await;
-    // A host's report is nobody's business here.
-    registry.report("pod", "r".into()).await;
+    // Reports come and go: the end of what was there does not wait for one.
+    let reported = registry
+        .report("pod", "r".into(), Duration::from_secs(300))
+        .await;
     let mut watch = registry
         .watch(links(&server).await, "full")
         .await
@@ -107,6 +111,11 @@ async fn a_watch_tells_what_is_there_then_that_it_has_then_every_change() {
     assert_eq!(soon("2", watch.next()).await, value(&order(), second, "2"));
     assert_eq!(soon("m", watch.next()).await, value(&need, third, "m"));
     assert_eq!(soon("the end", watch.next()).await, Seen::CaughtUp);
+    let Saved::Stored { revision } = reported else {
+        panic!("not reported: {reported:?}")
+    };
+    let pod = Key::Host("pod".to_owned());
+    assert_eq!(soon("r", watch.next()).await, value(&pod, revision, "r"));
 
     // Across a restart of the server nothing is told twice or left out.
     server.kill();
@@ -188,7 +197,9 @@ async fn an_object_is_kept_once_and_never_handed_out_as_what_it_is_not() {
 async fn a_host_that_writes_no_more_vanishes_by_itself() {
     let server = Server::start();
     let registry = registry(&server).await;
-    let written = registry.report("pod", "alive".into()).await;
+    let written = registry
+        .report("pod", "alive".into(), Duration::from_secs(2))
+        .await;
     assert!(matches!(written, Saved::Stored { .. }), "{written:?}");
     let hosts = registry.list(Kind::Hosts).await.expect("listed");
     assert_eq!(hosts.len(), 1);

@@ -22,6 +22,7 @@ use wharf_jetstream::ledger::Ledger;
 use wharf_jetstream::names::Lineage;
 use wharf_jetstream::parking::Parking;
 use wharf_jetstream::publisher::Publisher;
+use wharf_jetstream::registry::ObjectError;
 use wharf_jetstream::timers::Timers;
 use wharf_telemetry::metrics::{HandlerMetrics, Metrics};
 
@@ -187,7 +188,8 @@ impl Parts {
         &self.broker
     }
 
-    /// Compiles and checks a version, off the event path.
+    /// Compiles and checks a version, off the event path. What is known without
+    /// the component is looked at before it is fetched.
     ///
     /// # Errors
     /// Why this host does not run it: the component, a need without an address,
@@ -197,17 +199,20 @@ impl Parts {
         &self,
         named: &deployment::Version,
         manifest: Manifest,
-        wasm: Bytes,
+        wasm: impl Future<Output = Result<Bytes, ObjectError>>,
     ) -> anyhow::Result<Version> {
         let number = named.number;
         let settings = settings(&self.options, &manifest, &self.outbound)?;
-        let component = match self.loaded(named) {
-            Some(loaded) => loaded,
-            None => self.runtime.load(wasm, settings).await?,
-        };
         let catalog = Catalog::read(&self.api).await?;
         let destinations = destinations(&catalog, &manifest)?;
         let message_bytes_max = self.message_bytes_max(&catalog, &destinations)?;
+        let component = match self.loaded(named) {
+            Some(loaded) => loaded,
+            None => {
+                let wasm = wasm.await.map_err(Failure::from)?;
+                self.runtime.load(wasm, settings).await?
+            }
+        };
         self.metrics.declare(&manifest.name, &manifest.metrics)?;
         let need = |name: &String| (name.clone(), self.metrics.need(name));
         Ok(Version {
@@ -271,6 +276,7 @@ impl Parts {
             in_flight: Semaphore::new(manifest.max_in_flight as usize),
             metrics: self.metrics.handler(&manifest.name),
             record_bytes_max: max_payload.saturating_sub(RECORD_HEADROOM_BYTES / 4),
+            wanted: ArcSwap::from_pointee(Digest(version.digest())),
             version: ArcSwap::from_pointee(version),
             runtime: self.runtime.clone(),
             lineage,

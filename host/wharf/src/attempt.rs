@@ -87,7 +87,10 @@ pub async fn run(
         cancel: owner.cut.clone(),
     };
     work.begun.store(true, Ordering::Relaxed);
+    let (key, event_id) = (work.key.as_str(), work.event.id.as_str());
+    tracing::debug!(handler = handler.name(), key, event_id, "attempt begins");
     let report = handler.runtime.invoke(&version.component, attempt).await;
+    tracing::debug!(handler = handler.name(), key, event_id, "attempt ended");
     version.account(&handler.metrics, &report);
     Ok(Trial {
         tried: Tried::Ran(Box::new(report)),

@@ -23,6 +23,7 @@ mod owner;
 mod park;
 mod pipeline;
 mod run;
+mod sharing;
 mod standing;
 mod supervisor;
 mod sweep;

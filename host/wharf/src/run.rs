@@ -22,6 +22,7 @@ use crate::deploy::{self, Known, Parcel};
 use crate::drain::Drain;
 use crate::http::{self, Readiness};
 use crate::ordered::Settings;
+use crate::sharing::Sharing;
 use crate::supervisor;
 
 /// The value that a deployment gives to a handler's key, if it gives one.
@@ -169,9 +170,9 @@ const SERVED_WITHIN: Duration = Duration::from_secs(1);
 
 fn settings(place: &Place) -> Settings {
     let host = &place.host;
+    let name = format!("{}-{:016x}", hostname(), crate::clock::random());
     Settings {
-        host: format!("{}-{:016x}", hostname(), crate::clock::random()),
-        lease: host.lease,
+        sharing: Sharing::new(name, host.lease),
         bounds: Bounds {
             held_max: host.max_held as usize,
             held_bytes_max: host.max_held_bytes,

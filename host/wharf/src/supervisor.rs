@@ -6,7 +6,7 @@
 
 mod keeper;
 pub mod needs;
-mod report;
+mod reports;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
-use wharf_core::deployment;
+use wharf_core::{deployment, report};
 use wharf_jetstream::registry::{Entry, Key, Registry, Seen, Watch};
 
 use crate::assemble::Parts;
@@ -23,12 +23,15 @@ use crate::drain::Drain;
 use crate::http::Readiness;
 use crate::ordered::Settings;
 use keeper::{Keeper, Wanted};
-use report::Reports;
+use reports::Reports;
 
 /// Before a watch that could not be opened is tried again.
 const WATCH_PAUSE: Duration = Duration::from_secs(2);
 /// How long tasks may take to hear that they are cut off, releases included.
 const CUT_WITHIN: Duration = Duration::from_secs(4);
+
+/// What the registry holds, the last value of each key; None: it is gone.
+type Stock = BTreeMap<Key, Option<Entry>>;
 
 /// What all keepers of a host share.
 struct Site {
@@ -39,10 +42,10 @@ struct Site {
     drain: Drain,
 }
 
-/// The keepers, by handler. A keeper whose sender is dropped stops its handler.
+/// The keepers, by handler. One that is told None stops its handler.
 struct Crew {
     site: Arc<Site>,
-    wanted: BTreeMap<String, watch::Sender<Wanted>>,
+    wanted: BTreeMap<String, watch::Sender<Option<Wanted>>>,
     needs: needs::Known,
     tasks: JoinSet<()>,
 }
@@ -55,7 +58,7 @@ pub async fn run(
     drain: &Drain,
     readiness: Arc<Readiness>,
 ) {
-    let reports = Reports::new(&settings.host);
+    let reports = Reports::new(settings.sharing.host(), settings.sharing.report_lifetime());
     let site = Arc::new(Site {
         parts,
         registry,
@@ -63,7 +66,7 @@ pub async fn run(
         reports,
         drain: drain.clone(),
     });
-    let reporting = tokio::spawn(report::keep(site.clone()));
+    let reporting = tokio::spawn(reports::keep(site.clone()));
     let mut crew = Crew {
         site: site.clone(),
         wanted: BTreeMap::new(),
@@ -86,7 +89,9 @@ async fn open(site: &Site) -> Option<Watch> {
         }
         let opened = async {
             let links = site.parts.broker().links("registry").await?;
-            site.registry.watch(links, &site.settings.host).await
+            site.registry
+                .watch(links, site.settings.sharing.host())
+                .await
         };
         match opened.await {
             Ok(watch) => return Some(watch),
@@ -105,27 +110,22 @@ async fn open(site: &Site) -> Option<Watch> {
 impl Crew {
     /// Until the drain, or until the watch must be opened again.
     async fn follow(&mut self, watch: &mut Watch, readiness: &Arc<Readiness>) {
-        // Old revisions come first, and must not run on the way.
-        let mut first: Option<BTreeMap<String, Entry>> = Some(BTreeMap::new());
+        // Old revisions come first, and must not be followed on the way.
+        let mut first = Some(Stock::new());
         let leave = self.site.drain.leave.clone();
         loop {
             let seen = tokio::select! {
                 seen = watch.next() => seen,
                 () = leave.cancelled() => return,
             };
-            match seen {
-                Seen::Value(Key::Handler(name), entry) => match &mut first {
-                    Some(first) => drop(first.insert(name, entry)),
-                    None => drop(self.deploy(name, &entry)),
-                },
-                Seen::Gone(Key::Handler(name)) => match &mut first {
-                    Some(first) => drop(first.remove(&name)),
-                    None => self.withdraw(&name),
-                },
+            let (key, entry) = match seen {
+                Seen::Value(key, entry) => (key, Some(entry)),
+                Seen::Gone(key) => (key, None),
                 Seen::CaughtUp => {
-                    if let Some(first) = first.take() {
-                        self.begin(first, readiness);
+                    if let Some(stock) = first.take() {
+                        self.begin(stock, readiness);
                     }
+                    continue;
                 }
                 Seen::RolledBack { reason } => {
                     tracing::error!(reason, "the registry is not the one that was followed");
@@ -134,29 +134,58 @@ impl Crew {
                 }
                 Seen::Unavailable { reason } => {
                     tracing::warn!(reason, "the registry cannot be read just now");
+                    continue;
                 }
-                Seen::Value(Key::Need(name), entry) => {
-                    self.needs.put(&name, &entry, &self.site);
-                }
-                Seen::Gone(Key::Need(name)) => self.needs.remove(&name, &self.site),
-                Seen::Value(Key::Host(_), _) | Seen::Gone(Key::Host(_)) => {}
+            };
+            match (key, &mut first) {
+                (Key::Host(host), _) => self.hear(&host, entry),
+                (key, Some(stock)) => drop(stock.insert(key, entry)),
+                (key, None) => self.change(key, entry),
             }
         }
     }
 
+    /// A value is another one now, or gone.
+    fn change(&mut self, key: Key, entry: Option<Entry>) {
+        match (key, entry) {
+            (Key::Handler(name), Some(entry)) => drop(self.deploy(name, &entry)),
+            (Key::Handler(name), None) => self.withdraw(&name),
+            (Key::Need(name), Some(entry)) => self.needs.put(&name, &entry, &self.site),
+            (Key::Need(name), None) => self.needs.remove(&name, &self.site),
+            (Key::Host(host), entry) => self.hear(&host, entry),
+        }
+    }
+
+    /// What another host says of itself.
+    fn hear(&self, host: &str, entry: Option<Entry>) {
+        let sharing = &self.site.settings.sharing;
+        match entry.map(|entry| report::decode(&entry.bytes)) {
+            Some(Some(report)) => sharing.saw(report),
+            // Of another format it says nothing that this version knows.
+            Some(None) => {}
+            None => sharing.gone(host),
+        }
+    }
+
     /// All that is deployed now. The host is ready when each has been tried.
-    fn begin(&mut self, all: BTreeMap<String, Entry>, readiness: &Arc<Readiness>) {
-        let gone: Vec<String> = self
-            .wanted
-            .keys()
-            .filter(|name| !all.contains_key(*name))
-            .cloned()
-            .collect();
+    fn begin(&mut self, stock: Stock, readiness: &Arc<Readiness>) {
+        let (mut deployed, mut needs) = (BTreeMap::new(), BTreeMap::new());
+        for (key, entry) in stock {
+            match (key, entry) {
+                (Key::Handler(name), Some(entry)) => drop(deployed.insert(name, entry)),
+                (Key::Need(name), Some(entry)) => drop(needs.insert(name, entry)),
+                _ => {}
+            }
+        }
+        self.needs.replace(&needs, &self.site);
+        // A registry that was restored may hold less than was followed.
+        let gone = |name: &&String| !deployed.contains_key(*name);
+        let gone: Vec<String> = self.wanted.keys().filter(gone).cloned().collect();
         for name in gone {
             self.withdraw(&name);
         }
-        let handlers = all.len();
-        let tried: Vec<_> = all
+        let handlers = deployed.len();
+        let tried: Vec<_> = deployed
             .into_iter()
             .filter_map(|(name, entry)| self.deploy(name, &entry))
             .collect();
@@ -185,10 +214,10 @@ impl Crew {
             revision: entry.revision,
         };
         if let Some(keeper) = self.wanted.get(&name) {
-            keeper.send_replace(wanted);
+            keeper.send_replace(Some(wanted));
             return None;
         }
-        let (sender, receiver) = watch::channel(wanted);
+        let (sender, receiver) = watch::channel(Some(wanted));
         let (tried, first) = oneshot::channel();
         let keeper = Keeper::new(name.clone(), self.site.clone());
         self.tasks.spawn(keeper.run(receiver, tried));
@@ -197,7 +226,10 @@ impl Crew {
     }
 
     fn withdraw(&mut self, name: &str) {
-        if self.wanted.remove(name).is_some() {
+        let Some(keeper) = self.wanted.get(name) else {
+            return;
+        };
+        if keeper.send_replace(None).is_some() {
             tracing::info!(handler = name, "it is not deployed any more");
         }
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{EXPIRED, Entry, Key, OPERATION, STREAM};
+use super::{EXPIRED, Entry, Key, Kind, OPERATION, STREAM};
 use crate::api::Api;
 use crate::connection::Links;
 use crate::error::Error;
@@ -13,7 +13,7 @@ use crate::reader::{self, Event, Reader, SourceMark};
 const AHEAD: u64 = 64;
 const AHEAD_BYTES: u64 = 16 << 20;
 
-/// One reader over the handlers and needs of the bucket.
+/// One reader over the handlers, the needs and the hosts of the bucket.
 pub struct Watch {
     reader: Reader,
     /// What the bucket held when it was opened has come up to here.
@@ -45,16 +45,15 @@ impl Watch {
             watermark: 0,
             stored_ns: 0,
         };
-        let filters = vec![
-            "$KV.WHARF.handler.*".to_owned(),
-            "$KV.WHARF.need.*".to_owned(),
-        ];
+        let all = [Kind::Handlers, Kind::Needs, Kind::Hosts];
+        let filters = all.map(|kind| kind.filter().to_owned()).to_vec();
         let settings = reader::Settings::new(label);
         let mut reader = Reader::open(links, STREAM, filters.clone(), mark, settings);
         reader.grant(AHEAD, AHEAD_BYTES);
         Ok(Self {
             reader,
-            initial: last(api, &filters).await?,
+            // Reports of hosts come and go: none of them is waited for.
+            initial: last(api, &filters[..2]).await?,
             caught_up: false,
         })
     }

@@ -6,10 +6,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
+use wharf_core::config::Located;
 use wharf_core::deployment::{Author, Digest};
-use wharf_jetstream::registry::Registry;
+use wharf_core::needs::Needs;
+use wharf_jetstream::registry::{Kind, Registry};
 
 use super::check::component::{self, Looker};
+use super::check::require_sound;
 use super::connect::connect;
 use super::failure::Failure;
 use super::provision;
@@ -20,6 +23,7 @@ use crate::clock;
 use crate::config::{self, PlaceArgs};
 use crate::deploy::{self, Known, Parcel, Step};
 use crate::output::{Answer, OutputArgs};
+use crate::supervisor::needs::read as read_need;
 
 const AFTER_HELP: &str = "\
 A bundle is checked as a host would check it, its streams and consumers are made
@@ -77,12 +81,14 @@ pub async fn run(args: DeployArgs) -> Result<Answer, Failure> {
     let shelf = bundle::read_all(&args.path)?;
     let setting = args.place.load("wharf deploy")?;
     let needs = config::needs(args.needs.as_deref())?;
-    super::check::require_sound(&shelf, needs.as_ref(), setting.file.as_ref())?;
+    require_sound(&shelf, None, setting.file.as_ref())?;
     require_components(&shelf.bundles).await?;
     let api = connect(&setting.connection).await?;
     provision::require_capable(api.connection()).await?;
     provision::make(&api, &setting.place(), &shelf).await?;
     let registry = Registry::open(api.connection().clone()).await?;
+    let needs = with_registry(needs, &registry).await?;
+    require_sound(&shelf, needs.as_ref(), None)?;
     let handlers = put_all(&registry, &shelf, &args.why).await?;
     let wanted: Vec<rollout::Wanted> = handlers.iter().map(Row::wanted).collect();
     let (hosts, failure) = args.wait.settle(&registry, &wanted).await?;
@@ -90,6 +96,22 @@ pub async fn run(args: DeployArgs) -> Result<Answer, Failure> {
     Ok(Answer::new(&report, &report)
         .but(failure)
         .next("wharf status"))
+}
+
+/// The needs of a file and, where it is silent, of the registry. Without a file
+/// nothing is missing: hosts may have been told what nobody else knows.
+async fn with_registry(
+    file: Option<Located<Needs>>,
+    registry: &Registry,
+) -> Result<Option<Located<Needs>>, Failure> {
+    let Some(mut file) = file else {
+        return Ok(None);
+    };
+    for (name, entry) in registry.list(Kind::Needs).await? {
+        let need = read_need(&name, &entry)?;
+        file.value.entry(name).or_insert(need);
+    }
+    Ok(Some(file))
 }
 
 async fn require_components(bundles: &[Bundle]) -> Result<(), Failure> {

@@ -7,10 +7,13 @@ use clap::Args;
 use serde::Serialize;
 use wharf_core::deployment::{self, Deployment, Digest, Pause};
 use wharf_core::report::{HostReport, Refused};
+use wharf_jetstream::api::Api;
+use wharf_jetstream::names::Lineage;
 use wharf_jetstream::registry::Kind;
 
 use super::connect::registry;
 use super::failure::Failure;
+use super::provision;
 use super::rollout;
 use super::table::{Table, counted};
 use crate::clock;
@@ -49,6 +52,9 @@ struct Handler {
     paused: Option<Pause>,
     /// Living hosts, by the version that they run.
     running: BTreeMap<u32, usize>,
+    /// The host that works an ordered handler; the others stand by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
     refused: Vec<Refusal>,
 }
 
@@ -70,13 +76,15 @@ struct Host {
 /// Reads the registry.
 pub async fn run(args: StatusArgs) -> Result<Answer, Failure> {
     let registry = registry(&args.place, "wharf status").await?;
+    let api = Api::new(registry.connection().clone());
     let hosts = rollout::hosts(&registry).await?;
     let mut handlers = Vec::new();
     for (name, entry) in registry.list(Kind::Handlers).await? {
         let deployment = deployment::decode(&entry.bytes).map_err(|error| {
             Failure::new(Code::DeploymentUnreadable, error.to_string()).place(name)
         })?;
-        handlers.push(Handler::of(deployment, &hosts));
+        let owner = owner(&api, &deployment).await;
+        handlers.push(Handler::of(deployment, owner, &hosts));
     }
     let hosts = hosts.into_iter().map(Host::from).collect();
     let report = Report { handlers, hosts };
@@ -87,8 +95,15 @@ pub async fn run(args: StatusArgs) -> Result<Answer, Failure> {
     Ok(Answer::new(&report, &report).next(next))
 }
 
+/// None: nobody works it just now, it is unordered, or it cannot be told.
+async fn owner(api: &Api, deployment: &Deployment) -> Option<String> {
+    let lineage = Lineage::parse(&deployment.lineage).ok()?;
+    let checkpoint = provision::checkpoint(api, &lineage).await.ok()??;
+    (!checkpoint.released && !checkpoint.owner.is_empty()).then_some(checkpoint.owner)
+}
+
 impl Handler {
-    fn of(deployment: Deployment, hosts: &[HostReport]) -> Self {
+    fn of(deployment: Deployment, owner: Option<String>, hosts: &[HostReport]) -> Self {
         let name = &deployment.handler;
         let mut running = BTreeMap::new();
         let mut refused = Vec::new();
@@ -114,6 +129,7 @@ impl Handler {
             by: last.map_or_else(String::new, |change| change.by.clone()),
             why: last.map_or_else(String::new, |change| change.why.clone()),
             running,
+            owner,
             refused,
             paused: deployment.paused,
             handler: deployment.handler,
@@ -134,6 +150,7 @@ impl Handler {
         } else if lines.is_empty() {
             lines.push("on no host".to_owned());
         }
+        lines.extend(self.owner.iter().map(|owner| format!("owned by {owner}")));
         let refusals = self.refused.iter().map(|refusal| {
             let Refused {
                 version,

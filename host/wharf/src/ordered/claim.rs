@@ -1,18 +1,18 @@
 //! Taking a partition over: when its checkpoint is released, or has stood still
-//! for the lease by this host's own monotonic clock.
+//! for the lease by this host's own monotonic clock, and it is this host's turn.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wharf_core::backoff::millis;
-use wharf_core::checkpoint::{self, Checkpoint, Claim};
+use wharf_core::checkpoint::{self, Checkpoint, Claim, Claimant};
 use wharf_core::outcome::HostFault;
 use wharf_jetstream::ledger::CommitResult;
 
-use super::Settings;
 use crate::clock;
 use crate::drain::Drain;
 use crate::handler::Handler;
+use crate::sharing::Sharing;
 
 /// A checkpoint that this host has just taken.
 pub struct Claimed {
@@ -31,10 +31,9 @@ const LOOK: Duration = Duration::from_millis(500);
 pub async fn claim(
     handler: &Arc<Handler>,
     partition: u32,
-    settings: &Settings,
+    sharing: &Sharing,
     drain: &Drain,
 ) -> Option<Claimed> {
-    let generation = checkpoint::generation(&handler.version().manifest.on);
     let mut seen: Option<(u64, Instant)> = None;
     loop {
         let wait = match look(handler, partition).await {
@@ -48,21 +47,17 @@ pub async fn claim(
                     _ => Instant::now(),
                 };
                 seen = Some((revision, since));
-                match checkpoint::claim(
-                    &before,
-                    &generation,
-                    millis(since.elapsed()),
-                    millis(settings.lease),
-                ) {
-                    Claim::Take => match take(handler, partition, settings, before, revision).await
-                    {
-                        Some(claimed) => return Some(claimed),
-                        None => LOOK,
-                    },
+                match judge(handler, partition, sharing, &before, since) {
+                    Claim::Take => {
+                        match take(handler, partition, sharing, before, revision).await {
+                            Some(claimed) => return Some(claimed),
+                            None => LOOK,
+                        }
+                    }
                     Claim::Wait { ms } => Duration::from_millis(ms).min(LOOK),
                     Claim::OtherGeneration => {
                         handler.report(&other_generation(handler));
-                        settings.lease
+                        sharing.lease()
                     }
                 }
             }
@@ -72,6 +67,25 @@ pub async fn claim(
             () = drain.leave.cancelled() => return None,
         }
     }
+}
+
+/// `since` is when the checkpoint was first seen as it is.
+fn judge(
+    handler: &Handler,
+    partition: u32,
+    sharing: &Sharing,
+    seen: &Checkpoint,
+    since: Instant,
+) -> Claim {
+    // Who let its lease run out is not there any more, whatever its report says.
+    let expired = (!seen.released).then_some(seen.owner.as_str());
+    let claimant = Claimant {
+        host: sharing.host(),
+        generation: &checkpoint::generation(&handler.version().manifest.on),
+        turn: sharing.turn(handler, partition, expired),
+    };
+    let unchanged_ms = millis(since.elapsed());
+    checkpoint::claim(seen, &claimant, unchanged_ms, millis(sharing.lease()))
 }
 
 async fn look(handler: &Handler, partition: u32) -> Result<(Checkpoint, u64), HostFault> {
@@ -92,24 +106,29 @@ async fn look(handler: &Handler, partition: u32) -> Result<(Checkpoint, u64), Ho
 async fn take(
     handler: &Handler,
     partition: u32,
-    settings: &Settings,
+    sharing: &Sharing,
     before: Checkpoint,
     revision: u64,
 ) -> Option<Claimed> {
     let taken = Instant::now();
-    let checkpoint = before.taken(&settings.host, clock::now_ms());
+    let checkpoint = before.taken(sharing.host(), clock::now_ms());
     let bytes = bytes::Bytes::from(checkpoint::encode(&checkpoint));
     match handler
         .ledger
         .write_checkpoint(partition, revision, bytes)
         .await
     {
-        CommitResult::Committed { revision } => Some(Claimed {
-            before,
-            checkpoint,
-            revision,
-            taken,
-        }),
+        CommitResult::Committed { revision } => {
+            if before.released && ![sharing.host(), ""].contains(&before.successor.as_str()) {
+                sharing.declined(handler.name(), &before.successor);
+            }
+            Some(Claimed {
+                before,
+                checkpoint,
+                revision,
+                taken,
+            })
+        }
         CommitResult::Lost { .. } => {
             tracing::debug!(
                 handler = handler.name(),

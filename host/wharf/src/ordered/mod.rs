@@ -25,15 +25,14 @@ use wharf_telemetry::metrics::UnsettledState;
 
 use crate::drain::Drain;
 use crate::handler::Handler;
+use crate::sharing::Sharing;
 
 pub use reign::End;
 
 /// What of the place applies to an owner of partitions.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
-    /// Names this process in checkpoints.
-    pub host: String,
-    pub lease: Duration,
+    pub sharing: Arc<Sharing>,
     pub bounds: Bounds,
     /// Events in one lane's memory.
     pub lane_max: usize,
@@ -41,17 +40,18 @@ pub struct Settings {
     pub hold_max: Duration,
 }
 
-/// Owns the partition whenever it may, until the drain.
+/// Owns the partition whenever it is this host's turn, until the drain.
 pub async fn run(handler: Arc<Handler>, partition: u32, settings: Settings, drain: Drain) {
     while !drain.leave.is_cancelled() {
-        let Some(claimed) = claim::claim(&handler, partition, &settings, &drain).await else {
+        let Some(claimed) = claim::claim(&handler, partition, &settings.sharing, &drain).await
+        else {
             return;
         };
         let reign = reign::reign(&handler, partition, &settings, &drain, claimed);
         let end = AssertUnwindSafe(reign).catch_unwind().await;
         match end {
             Ok(End::Drained) => return,
-            Ok(End::Lost) => {}
+            Ok(End::Lost | End::GivenUp) => {}
             Err(panic) => handler.report(&HostFault::panic(panic.as_ref())),
             Ok(End::Paused) => {
                 let _counted = handler.metrics.unsettled(UnsettledState::Paused);

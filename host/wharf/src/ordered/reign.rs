@@ -37,6 +37,8 @@ pub enum End {
     Drained,
     /// Another host owns it.
     Lost,
+    /// The same as drained, for another host that is to own it.
+    GivenUp,
     /// The source is not the one that the checkpoint speaks of.
     Paused,
 }
@@ -91,6 +93,8 @@ struct Reign {
     full: Option<Unsettled>,
     /// The whole host's signal.
     drain_leave: CancellationToken,
+    /// For whom the partition is given up.
+    successor: Option<String>,
 }
 
 /// Credit that the reader has and has not used.
@@ -109,7 +113,7 @@ impl Reign {
         drain: &Drain,
         claimed: Claimed,
     ) -> Self {
-        let lease = Arc::new(Lease::new(settings.lease, claimed.taken));
+        let lease = Arc::new(Lease::new(settings.sharing.lease(), claimed.taken));
         let signals = drain.child();
         let owner = Arc::new(Owner {
             handler: handler.clone(),
@@ -135,6 +139,7 @@ impl Reign {
             looked: Instant::now(),
             full: None,
             drain_leave: drain.leave.clone(),
+            successor: None,
         }
     }
 
@@ -361,6 +366,7 @@ impl Reign {
             self.looked = Instant::now();
             self.lanes.trim();
             self.weigh_ledger().await;
+            self.give_way()?;
         }
         let settled = self
             .book
@@ -371,6 +377,22 @@ impl Reign {
             self.write(0).await?;
         }
         Ok(())
+    }
+
+    /// Hosts share the handlers: this one may be another's to work.
+    fn give_way(&mut self) -> Result<(), End> {
+        let (handler, partition) = (&self.owner.handler, self.owner.partition);
+        let Some(successor) = self.settings.sharing.successor(handler, partition) else {
+            return Ok(());
+        };
+        tracing::info!(
+            handler = handler.name(),
+            partition,
+            successor,
+            "partition given up"
+        );
+        self.successor = Some(successor);
+        Err(End::GivenUp)
     }
 
     /// A full ledger would fail in the middle of an event: at 80 % nothing more
@@ -398,16 +420,16 @@ impl Reign {
     /// partition, releases it.
     async fn finish(mut self, end: End, drain: &Drain) -> End {
         self.owner.leave.cancel();
-        // Only a drain has time for what runs: a lane that waits for the broker
-        // would keep the partition from everybody.
-        if end != End::Drained {
+        // Who is in good order has time for what runs; else a lane that waits for
+        // the broker would keep the partition from everybody.
+        if !matches!(end, End::Drained | End::GivenUp) {
             self.owner.cut.cancel();
         }
         let end = self.wind_down(end).await;
         if end != End::Lost {
             let watermark = self.book.watermark();
             self.tenancy
-                .release(watermark, self.begun, &drain.cut)
+                .release(watermark, self.begun, self.successor.as_deref(), &drain.cut)
                 .await;
         }
         self.owner

@@ -75,8 +75,17 @@ impl Tenancy {
 
     /// Writes the checkpoint as released, as long as there is time for it: else
     /// the lease has to run out.
-    pub async fn release(&mut self, watermark: Position, begun: u64, cut: &CancellationToken) {
-        let released = self.checkpoint.released(watermark, begun, clock::now_ms());
+    pub async fn release(
+        &mut self,
+        watermark: Position,
+        begun: u64,
+        successor: Option<&str>,
+        cut: &CancellationToken,
+    ) {
+        let now_ms = clock::now_ms();
+        let released = self
+            .checkpoint
+            .released(watermark, begun, successor, now_ms);
         let late = async {
             cut.cancelled().await;
             tokio::time::sleep(RELEASE_WITHIN).await;

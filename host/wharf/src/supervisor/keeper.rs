@@ -27,6 +27,8 @@ use crate::{ordered, unordered};
 /// as long each time.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
 const TRY_AGAIN_MAX: Duration = Duration::from_secs(60);
+/// Earlier versions that are tried in place of one that is refused.
+const FALL_BACK_MAX: usize = 3;
 
 /// What is to run.
 #[derive(Debug, Clone)]
@@ -71,15 +73,23 @@ impl Keeper {
         }
     }
 
-    /// Until the deployment is gone or the host drains. `tried` hears when the
-    /// first has been followed as far as it can be.
-    pub async fn run(mut self, mut wanted: watch::Receiver<Wanted>, tried: oneshot::Sender<()>) {
+    /// Until the host drains: a deployment that is gone may come back while its
+    /// work still ends. `tried` hears when the first has been followed as far as
+    /// it can be.
+    pub async fn run(
+        mut self,
+        mut wanted: watch::Receiver<Option<Wanted>>,
+        tried: oneshot::Sender<()>,
+    ) {
         let mut tried = Some(tried);
         let leave = self.site.drain.leave.clone();
         let mut pause = TRY_AGAIN;
         while !leave.is_cancelled() {
             let now = wanted.borrow_and_update().clone();
-            let followed = self.follow(&now, &mut wanted).await;
+            let followed = match &now {
+                Some(now) => self.follow(now, &mut wanted).await,
+                None => self.withdraw().await,
+            };
             if matches!(followed, Followed::Superseded) {
                 continue;
             }
@@ -109,14 +119,20 @@ impl Keeper {
         self.site.reports.remove(&self.name);
     }
 
-    async fn follow(&mut self, wanted: &Wanted, newer: &mut watch::Receiver<Wanted>) -> Followed {
+    async fn follow(
+        &mut self,
+        wanted: &Wanted,
+        newer: &mut watch::Receiver<Option<Wanted>>,
+    ) -> Followed {
         if wanted.deployment.paused.is_some() {
             self.pause(wanted).await;
             return Followed::Done;
         }
         self.paused = None;
-        let number = wanted.deployment.stable;
         let named = wanted.deployment.in_use();
+        if let Some(bound) = &self.bound {
+            bound.handler.wanted.store(Arc::new(named.component));
+        }
         let runs = self.version().is_some_and(|version| version.is(named));
         if runs {
             self.tell(wanted, None);
@@ -141,24 +157,67 @@ impl Keeper {
                 self.tell(wanted, None);
                 Followed::Done
             }
-            Err(failure) => {
-                tracing::error!(
+            Err(failure) => self.refuse(wanted, failure).await,
+        }
+    }
+
+    /// What ran goes on; where nothing did, after a pause or a restart, the last
+    /// version that this host can run does.
+    async fn refuse(&mut self, wanted: &Wanted, failure: Failure) -> Followed {
+        let deployment = &wanted.deployment;
+        tracing::error!(
+            handler = self.name,
+            version = deployment.stable,
+            code = %failure.code,
+            reason = failure.message,
+            remedy = failure.remedy,
+            "the version is not run"
+        );
+        if self.bound.is_none() {
+            self.fall_back(deployment).await;
+        }
+        let heals = !is_final(failure.code);
+        self.tell(wanted, Some(failure));
+        if heals {
+            Followed::Again
+        } else {
+            Followed::Done
+        }
+    }
+
+    async fn fall_back(&mut self, deployment: &Deployment) {
+        for named in deployment.earlier().into_iter().take(FALL_BACK_MAX) {
+            let switched = match self.load(named).await {
+                Ok(version) => self.switch(deployment, version).await,
+                Err(failure) => Err(failure),
+            };
+            let version = named.number;
+            match switched {
+                Ok(()) => {
+                    tracing::warn!(handler = self.name, version, "an earlier version runs");
+                    if let Some(bound) = &self.bound {
+                        let wanted = deployment.in_use().component;
+                        bound.handler.wanted.store(Arc::new(wanted));
+                    }
+                    return;
+                }
+                Err(failure) => tracing::warn!(
                     handler = self.name,
-                    version = number,
+                    version,
                     code = %failure.code,
                     reason = failure.message,
-                    remedy = failure.remedy,
-                    "the version is not run"
-                );
-                let heals = !is_final(failure.code);
-                self.tell(wanted, Some(failure));
-                if heals {
-                    Followed::Again
-                } else {
-                    Followed::Done
-                }
+                    "nor is the version before it"
+                ),
             }
         }
+    }
+
+    /// Nothing is deployed any more.
+    async fn withdraw(&mut self) -> Followed {
+        self.stop().await;
+        self.paused = None;
+        self.site.reports.remove(&self.name);
+        Followed::Done
     }
 
     /// Gives a version what comes from now on.
@@ -188,7 +247,7 @@ impl Keeper {
     async fn load(&self, version: &deployment::Version) -> Result<Version, Failure> {
         let manifest = self.site.registry.object(version.manifest).await?;
         let manifest = self.read(&manifest)?;
-        let wasm = self.site.registry.object(version.component).await?;
+        let wasm = self.site.registry.object(version.component);
         let version = self.site.parts.version(version, manifest, wasm);
         version.await.map_err(Failure::from)
     }
@@ -314,6 +373,7 @@ impl Keeper {
             Running {
                 version: version.number,
                 component: deployment::Digest(version.digest()),
+                generation: generation(&version.manifest),
                 since_ms: bound.since_ms,
             }
         });
@@ -347,6 +407,14 @@ async fn heard(bound: &mut Option<Bound>) -> Heard {
     tokio::select! {
         alarm = bound.handler.watchdog.alarm() => Heard::Alarm(alarm),
         _ = &mut bound.task => Heard::Ended,
+    }
+}
+
+/// Empty where there is nothing to own.
+fn generation(manifest: &Manifest) -> String {
+    match manifest.ordering {
+        Ordering::Key => checkpoint::generation_text(&manifest.on),
+        Ordering::None => String::new(),
     }
 }
 

@@ -28,6 +28,21 @@ impl Known {
         }
     }
 
+    /// All that the registry says of needs, and nothing else.
+    pub(super) fn replace(&mut self, all: &BTreeMap<String, Entry>, site: &Site) {
+        if all.is_empty() && self.0.is_empty() {
+            return;
+        }
+        self.0.retain(|name, _| all.contains_key(name));
+        for (name, entry) in all {
+            match place(name, entry) {
+                Ok(place) => drop(self.0.insert(name.clone(), place)),
+                Err(failure) => refused(name, &failure),
+            }
+        }
+        self.apply("all", site);
+    }
+
     /// Nobody says any more where a need is.
     pub(super) fn remove(&mut self, name: &str, site: &Site) {
         self.0.remove(name);

@@ -1,13 +1,13 @@
 //! Versions that are not fit to run, or fault on everything, in the registry.
 
-use wharf_core::deployment::Digest;
+use wharf_core::deployment::{Deployment, Digest};
 use wharf_core::report::HandlerReport;
 use wharf_jetstream::registry::{CODE_STORE, hash};
 
 use crate::bundles::{self, Bundle};
 use crate::event::Raw;
 use crate::stage::{Stage, for_teller, keep, kept, teller};
-use crate::support::rollout::{Rollout, marked};
+use crate::support::rollout::{AUTHOR, Rollout, marked};
 use crate::support::{SOON, until};
 use crate::unordered::told;
 use crate::{ALONE, loading, watch};
@@ -244,4 +244,94 @@ async fn a_handler_that_is_deployed_to_a_running_host_waits_for_the_address_of_i
         (state.refused, state.running.map(|r| r.version)),
         (None, Some(1))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_ran_before_a_refused_version_an_earlier_one_takes_its_place() {
+    let _alone = ALONE.lock().await;
+    let mut stage = Stage::set(&[keep()]).await;
+    let rollout = Rollout::of(&stage.site).await;
+    let revision = rollout.deploy("keep", b"not a component").await;
+    rollout.followed("keep", revision).await;
+    stage.host.term(SOON).await.expect("it drains");
+    stage.host = stage.site.host().await;
+    let state = rollout.followed("keep", revision).await;
+    assert_refused(&mut stage, &state, "WH0402", 1).await;
+    // So it is after a pause.
+    stage.site.operate(&["pause", "keep", "--wait"]).await;
+    stage.site.operate(&["resume", "keep"]).await;
+    let (_, revision) = rollout.deployment("keep").await;
+    let state = rollout.followed("keep", revision).await;
+    assert_refused(&mut stage, &state, "WH0402", 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_is_deleted_and_deployed_again_waits_for_what_still_runs() {
+    let _alone = ALONE.lock().await;
+    let mut stage = Stage::set(&[teller("effect-once")]).await;
+    let rollout = Rollout::of(&stage.site).await;
+    let slow = stage.wire.publish(&for_teller("slow", "1", 0, 3_000));
+    until("the attempt", SOON, async || {
+        let samples = watch::metrics(&stage.host).await;
+        let state = [("handler", "teller"), ("state", "in-flight")];
+        (samples.count("wharf_unsettled", &state) == 1).then_some(())
+    })
+    .await;
+    let jetstream = async_nats::jetstream::new(stage.site.client().await);
+    let bucket = jetstream.get_key_value("WHARF").await.expect("a bucket");
+    bucket.delete("handler.teller").await.expect("deleted");
+    let bundles = stage.site.options.handlers.clone().expect("bundles");
+    let path = bundles.to_str().expect("UTF-8");
+    stage.site.operate(&["deploy", path, "--wait"]).await;
+    let (_, revision) = rollout.deployment("teller").await;
+    let state = rollout.followed("teller", revision).await;
+    assert_eq!(state.running.expect("it runs").version, 1);
+    let quick = stage.wire.publish(&for_teller("quick", "2", 0, 0));
+    let ledger = stage.site.ledger("teller").await;
+    watch::settled(&ledger, quick.max(slow)).await;
+    // Each once, on its first try: two that work side by side would tell otherwise.
+    assert_eq!(told(&stage, "slow", 1).await, ["1 1 true"]);
+    let quick = told(&stage, "quick", 1).await;
+    assert!(
+        quick.len() == 1 && quick[0].starts_with("2 1 "),
+        "{quick:?}"
+    );
+    let log = stage.site.host_log();
+    let started = log.matches("\"message\":\"started\"").count();
+    assert_eq!(started, 2, "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn interleaving_31_a_version_with_another_subscription_takes_no_partition_over() {
+    let _alone = ALONE.lock().await;
+    let mut stage = Stage::set(&[keep()]).await;
+    let rollout = Rollout::of(&stage.site).await;
+    let ledger = stage.site.ledger("keep").await;
+    let before = ledger.checkpoint().await.generation;
+    // Past the command, which would refuse it.
+    let path = stage.site.options.handlers.as_ref().expect("bundles");
+    let manifest = std::fs::read_to_string(path.join("keep/handler.toml")).expect("a manifest");
+    let wider = manifest.replace(
+        "\"test.keep.{id}\"",
+        "\"test.keep.{id}\", \"test.more.{id}\"",
+    );
+    assert_ne!(wider, manifest);
+    let wider = rollout.registry.put_object(&wider.into()).await;
+    let wider = wider.expect("put");
+    let next = |before: &Deployment| {
+        let component = before.in_use().component;
+        let next = before.deployed(component, wider, AUTHOR);
+        next.expect("another version")
+    };
+    let revision = rollout.change("keep", next).await;
+    let state = rollout.followed("keep", revision).await;
+    assert_refused(&mut stage, &state, "WH0306", 1).await;
+    // Nor on a host that has never run the first.
+    let last = stage.wire.publish(&kept("k", "2", "x"));
+    stage.host.kill().await.expect("SIGKILL is sent");
+    stage.host = stage.site.host().await;
+    let state = rollout.followed("keep", revision).await;
+    assert_refused(&mut stage, &state, "WH0306", 3).await;
+    watch::settled(&ledger, last).await;
+    assert_eq!(ledger.checkpoint().await.generation, before);
 }

@@ -28,7 +28,7 @@ async fn a_host_killed_ten_times_during_two_thousand_orders_loses_and_repeats_no
     let watcher = Watcher::new(&client, &site.gateway);
     let ended = watcher.tally().await.expect("the broker answers").ended();
     println!("{ended} orders had ended when the last order was placed and the last host killed");
-    let tally = assert_balanced(&site, &host, ORDERS, &format!("seed {seed}")).await;
+    let tally = assert_balanced(&site, &[&host], ORDERS, &format!("seed {seed}")).await;
     println!("{tally:?}");
     for handler in ORDERED {
         let epoch = site.ledger(handler).await.checkpoint().await.epoch;
@@ -56,7 +56,7 @@ async fn lives(site: &Site, seed: u64) -> wharf_demo::HostProcess {
 }
 
 /// Another one in every run, unless one is asked for.
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let asked = std::env::var("WHARF_CHAOS_SEED").ok();
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)

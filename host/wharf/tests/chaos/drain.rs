@@ -45,7 +45,7 @@ async fn a_host_ended_under_load_releases_its_work_and_the_next_one_has_it_withi
         host
     };
     let (host, ()) = tokio::join!(relay, place(&client, &spec));
-    assert_balanced(&site, &host, spec.orders, "").await;
+    assert_balanced(&site, &[&host], spec.orders, "").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,7 +13,7 @@ async fn a_host_that_handled_two_thousand_orders_holds_at_most_150_megabytes() {
     let site = Site::provisioned(Plan::shop().modes(neighbours())).await;
     let host = site.host().await;
     place(&site.client().await, &orders(ORDERS, 200.0)).await;
-    assert_balanced(&site, &host, ORDERS, "").await;
+    assert_balanced(&site, &[&host], ORDERS, "").await;
     let memory = host.memory().expect("the host runs");
     println!("{memory:?}");
     assert!(memory.resident_bytes <= RESIDENT_BYTES_MAX, "{memory:?}");

@@ -37,7 +37,7 @@ async fn a_broker_killed_three_times_mid_run_costs_neither_an_event_nor_a_restar
     };
     tokio::join!(place(&client, &spec), outages);
 
-    assert_balanced(&site, &host, spec.orders, "").await;
+    assert_balanced(&site, &[&host], spec.orders, "").await;
     let samples = host.metrics().await.expect("the same host as at the start");
     assert_nothing_is_dead(&site, &samples).await;
     assert_nothing_was_counted(&samples);
@@ -74,7 +74,7 @@ async fn a_gateway_that_is_down_for_twenty_seconds_and_loses_every_fifth_answer_
     };
     tokio::join!(place(&client, &spec), outage);
 
-    assert_balanced(&site, &host, spec.orders, "").await;
+    assert_balanced(&site, &[&host], spec.orders, "").await;
     let lost = lost_answers(&site);
     println!("{lost} charges were made and not answered");
     assert!(lost > 0, "no answer was lost");

@@ -48,10 +48,15 @@ pub async fn place(client: &Client, spec: &Spec) {
 
 /// Waits until all orders have ended and nothing is left to do, then holds the
 /// books against each other. `note` goes with whatever is wrong.
-pub async fn assert_balanced(site: &Site, host: &HostProcess, orders: u32, note: &str) -> Tally {
+pub async fn assert_balanced(
+    site: &Site,
+    hosts: &[&HostProcess],
+    orders: u32,
+    note: &str,
+) -> Tally {
     let client = site.client().await;
     let watcher = Watcher::new(&client, &site.gateway);
-    let rest = watcher.settle(Some(host), orders.into(), PATIENCE).await;
+    let rest = watcher.settle(hosts, orders.into(), PATIENCE).await;
     let Rest::Done(tally) = rest else {
         panic!("the shop did not come to rest: {rest:?}\n{note}")
     };

@@ -39,7 +39,7 @@ async fn a_hundred_swaps_of_payment_under_load_lose_and_repeat_nothing() {
     };
     let (took, ()) = tokio::join!(swaps, place(&client, &spec));
     println!("{SWAPS} swaps took {took:?}");
-    assert_balanced(&site, &host, ORDERS, "").await;
+    assert_balanced(&site, &[&host], ORDERS, "").await;
     assert_nothing_is_dead(&site, &host.metrics().await.expect("it answers")).await;
 
     // Each order was committed by one of the two, and both did work.

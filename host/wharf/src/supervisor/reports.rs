@@ -8,17 +8,21 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use wharf_core::report::{self, HandlerReport, HostReport};
-use wharf_jetstream::registry::{Key, REPORT_TTL, Saved};
+use wharf_jetstream::registry::{Key, Saved};
 
 use super::Site;
 use crate::clock;
 
 /// Changes that come together are written together.
 const GATHER: Duration = Duration::from_millis(20);
+/// A report is written this often within its lifetime.
+const PER_LIFETIME: u32 = 3;
 
 /// The state of all handlers, as keepers tell it.
 pub struct Reports {
     host: String,
+    /// How long a report outlives the host.
+    lifetime: Duration,
     started_ms: u64,
     handlers: Mutex<BTreeMap<String, HandlerReport>>,
     changed: Notify,
@@ -26,9 +30,10 @@ pub struct Reports {
 }
 
 impl Reports {
-    pub fn new(host: &str) -> Self {
+    pub fn new(host: &str, lifetime: Duration) -> Self {
         Self {
             host: host.to_owned(),
+            lifetime,
             started_ms: clock::now_ms(),
             handlers: Mutex::default(),
             changed: Notify::new(),
@@ -76,7 +81,10 @@ pub async fn keep(site: Arc<Site>) {
     let mut told = false;
     loop {
         let draining = leave.is_cancelled();
-        let saved = site.registry.report(&reports.host, reports.now(draining));
+        let report = reports.now(draining);
+        let saved = site
+            .registry
+            .report(&reports.host, report, reports.lifetime);
         let saved = tokio::select! {
             saved = saved => saved,
             () = reports.ended.cancelled() => break,
@@ -87,7 +95,7 @@ pub async fn keep(site: Arc<Site>) {
         told |= draining;
         tokio::select! {
             () = reports.changed.notified() => tokio::time::sleep(GATHER).await,
-            () = tokio::time::sleep(REPORT_TTL / 3) => {}
+            () = tokio::time::sleep(reports.lifetime / PER_LIFETIME) => {}
             () = leave.cancelled(), if !told => {}
             () = reports.ended.cancelled() => break,
         }

@@ -1,0 +1,127 @@
+//! When which host had a key at work, as the hosts' logs tell.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// A host's account of its attempts.
+pub struct Account {
+    pub number: usize,
+    log: PathBuf,
+    /// When the process was seen to be gone.
+    ended_ms: Option<i128>,
+}
+
+/// A time in which a key was at work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Span {
+    begun_ms: i128,
+    ended_ms: i128,
+    event_id: String,
+    log: PathBuf,
+}
+
+/// A handler and a key.
+type Entity = (String, String);
+
+impl Account {
+    pub fn new(number: usize, log: PathBuf) -> Self {
+        Self {
+            number,
+            log,
+            ended_ms: None,
+        }
+    }
+
+    /// The process is gone: what it had begun has ended.
+    pub fn ended(&mut self) {
+        self.ended_ms = Some(millis(OffsetDateTime::now_utc()));
+    }
+
+    fn read(&self, spans: &mut BTreeMap<Entity, Vec<Span>>) {
+        let text = std::fs::read_to_string(&self.log).expect("a log");
+        assert!(
+            !text.contains("log lines were dropped"),
+            "an account with gaps"
+        );
+        let mut open: BTreeMap<(Entity, String), i128> = BTreeMap::new();
+        for line in text.lines() {
+            let Ok(line) = serde_json::from_str::<Value>(line) else {
+                continue;
+            };
+            let field = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+            let at_ms = || {
+                let time = OffsetDateTime::parse(&field("time"), &Rfc3339);
+                millis(time.expect("a time"))
+            };
+            let attempt = || ((field("handler"), field("key")), field("event_id"));
+            match line["message"].as_str() {
+                Some("attempt begins") => {
+                    open.insert(attempt(), at_ms());
+                }
+                Some("attempt ended") => {
+                    let (entity, event_id) = attempt();
+                    let begun_ms = open.remove(&(entity.clone(), event_id.clone()));
+                    let span = Span {
+                        begun_ms: begun_ms.expect("it had begun"),
+                        ended_ms: at_ms(),
+                        event_id,
+                        log: self.log.clone(),
+                    };
+                    spans.entry(entity).or_default().push(span);
+                }
+                _ => {}
+            }
+        }
+        for ((entity, event_id), begun_ms) in open {
+            let span = Span {
+                begun_ms,
+                ended_ms: self.ended_ms.unwrap_or(i128::MAX),
+                event_id,
+                log: self.log.clone(),
+            };
+            spans.entry(entity).or_default().push(span);
+        }
+    }
+}
+
+/// No key of an ordered handler was at work twice at the same moment, on one
+/// host or on several.
+pub fn assert_no_key_was_worked_twice_at_once(accounts: &[Account]) {
+    let mut spans = BTreeMap::new();
+    for account in accounts {
+        account.read(&mut spans);
+    }
+    let mut attempts = 0;
+    let mut moved = 0;
+    for ((handler, key), mut spans) in spans {
+        // Each event of an unordered handler is an entity of its own.
+        if handler == "notification" {
+            continue;
+        }
+        spans.sort_by_key(|span| (span.begun_ms, span.ended_ms));
+        attempts += spans.len();
+        for pair in spans.windows(2) {
+            let (one, next) = (&pair[0], &pair[1]);
+            moved += usize::from(one.log != next.log);
+            assert!(
+                next.begun_ms >= one.ended_ms,
+                "{handler} {key} was worked twice at once: {one:?} and {next:?}"
+            );
+        }
+    }
+    println!(
+        "{attempts} attempts, one at a time on each key; {moved} times the next was on another host"
+    );
+    assert!(
+        moved > 0,
+        "no key was worked by two hosts, one after the other"
+    );
+}
+
+fn millis(time: OffsetDateTime) -> i128 {
+    time.unix_timestamp_nanos() / 1_000_000
+}
