@@ -16,10 +16,10 @@ use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use support::{commit, ek, ledger_on, place, provision};
+use support::{commit, ek, ledger_on, options, place, provision};
 use wharf_jetstream::assets::{Place, PlaceRegistry};
 use wharf_jetstream::connection::{self, Links, Purpose};
-use wharf_jetstream::ledger::{CommitResult, Ledger};
+use wharf_jetstream::ledger::{CommitOptions, CommitResult, Ledger};
 use wharf_jetstream::reader::{self, CONSUMER_PREFIX, Event, Reader, Reason, Settings};
 use wharf_jetstream::registry::{CODE_STREAM, Registry};
 
@@ -47,6 +47,7 @@ mod copies_that_lag {
     const ROUNDS: usize = 200;
     /// How late the copy beside the host is.
     const LAG: Duration = Duration::from_millis(5);
+    const SWEPT_LATE: Duration = Duration::from_millis(100);
 
     /// Reads after each acknowledged write of one key.
     #[derive(Debug, Default)]
@@ -93,6 +94,39 @@ mod copies_that_lag {
             }
         }
         assert!(here.reads().batched > 0, "no batch was read");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_sweep_beside_a_copy_that_lags_finds_what_was_held_just_before() {
+        let _machine = ALONE.lock().await;
+        let cluster = Cluster::start().await;
+        let client = provisioned(&cluster).await;
+        let leader = cluster.stream_leader(&client, LEDGER).await;
+        let ledger = ledger_on(connect(cluster.node(leader)).await).await;
+        commit(&ledger, "not held", 0, "x").await;
+        // The broker chooses where the sweep's consumer lives.
+        for other in (0..NODES).filter(|other| *other != leader) {
+            cluster.route_of_copies(leader, other, Flow::Late(SWEPT_LATE));
+        }
+        for nth in 0..8 {
+            let ek = ek(&format!("held-{nth}"));
+            let options = CommitOptions {
+                hold: true,
+                ..options()
+            };
+            let written = ledger.commit(&ek, 0, "x".into(), &options).await;
+            assert!(
+                matches!(written, CommitResult::Committed { .. }),
+                "{written:?}"
+            );
+            let mut sweep = ledger.sweep_held().await.expect("a sweep");
+            let mut found = Vec::new();
+            while let Some(held) = soon("the sweep", sweep.next()).await.expect("goes on") {
+                found.push(held.ek);
+            }
+            assert_eq!(found.len(), nth + 1, "{found:?}");
+            assert_eq!(found.last(), Some(&ek));
+        }
     }
 
     async fn provisioned(cluster: &Cluster) -> Client {

@@ -3,11 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_nats::jetstream;
+use futures_util::TryStreamExt;
 use futures_util::future::join_all;
 use wharf_demo::HostProcess;
 use wharf_demo::process::HostOptions;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, NODES};
 use crate::probe::{Probe, STREAMS, bundle};
 use crate::proxy::Proxy;
 use crate::support::{Broker, Plan, READY_WITHIN, SOON, Site, folder, until};
@@ -47,7 +49,18 @@ pub async fn site(plan: Plan) -> Site<Cluster> {
     };
     let site = Site::around(Cluster::start().await, folder(), plan).await;
     site.provision().await;
+    assert_replicated(&site).await;
     site
+}
+
+/// Whatever was made for the handlers follows what the place says of streams.
+async fn assert_replicated(site: &Site<Cluster>) {
+    let jetstream = jetstream::new(site.client().await);
+    let streams: Vec<_> = jetstream.streams().try_collect().await.expect("listed");
+    for stream in streams {
+        let config = stream.config;
+        assert_eq!(config.num_replicas, NODES, "copies of {}", config.name);
+    }
 }
 
 impl Stand {
