@@ -25,11 +25,11 @@ const RECONNECT_PAUSE_MOST: Duration = Duration::from_millis(500);
 /// How long a broker may take to answer a question.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// Connects, and reconnects for ever.
+/// Connects to one of these servers, and for ever again to any of them.
 ///
 /// # Errors
 /// [`Error::Broker`] when the first connection fails.
-pub async fn connect(url: &str) -> Result<Client, Error> {
+pub async fn connect(urls: &[String]) -> Result<Client, Error> {
     async_nats::ConnectOptions::new()
         .max_reconnects(None)
         .request_timeout(Some(ANSWER_WITHIN))
@@ -37,9 +37,9 @@ pub async fn connect(url: &str) -> Result<Client, Error> {
             let doublings = u32::try_from(tries.min(8)).unwrap_or(8);
             (Duration::from_millis(20) * 2u32.pow(doublings)).min(RECONNECT_PAUSE_MOST)
         })
-        .connect(url)
+        .connect(urls)
         .await
-        .map_err(Error::broker(format!("connecting to {url}")))
+        .map_err(Error::broker(format!("connecting to {}", urls.join(", "))))
 }
 
 /// One stored message.

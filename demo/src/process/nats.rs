@@ -92,7 +92,7 @@ impl NatsServer {
     /// # Errors
     /// [`Error::Broker`] when the server does not answer.
     pub async fn connect(&self) -> Result<Client, Error> {
-        stream::connect(&self.url()).await
+        stream::connect(&[self.url()]).await
     }
 
     /// SIGKILL: what the server had not written is lost, as in a crash.

@@ -52,6 +52,9 @@ pub enum Error {
         status: u16,
         text: String,
     },
+    /// A copy that was read does not reach what the leader has.
+    #[error("a copy of the stream `{stream}` lags behind its leader")]
+    Lagging { stream: String },
     #[error("the answer on `{subject}` is not understood: {reason}")]
     Malformed { subject: String, reason: String },
 }

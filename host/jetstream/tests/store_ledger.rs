@@ -8,9 +8,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use common::proxy::{Flow, Proxy, Way};
 use common::{Server, connect, settings, soon, until};
 use futures_util::future::join_all;
-use support::{Proxy, commit, ek, ledger, ledger_on, options, place, provision};
+use support::{commit, ek, ledger, ledger_on, options, place, provision};
 use wharf_jetstream::connection::{self, Purpose, Settings};
 use wharf_jetstream::ledger::{CommitOptions, CommitResult, Ledger};
 
@@ -239,7 +240,7 @@ async fn a_commit_whose_answer_is_lost_in_a_crash_is_known_as_ours_and_not_made_
     let ledger = ledger_on(through).await;
     commit(&ledger, "a", 0, "before").await;
 
-    proxy.mute();
+    proxy.set(Way::FromServer, Flow::Lost);
     let id = options();
     let writing = tokio::spawn({
         let ledger = ledger.clone();
@@ -258,7 +259,7 @@ async fn a_commit_whose_answer_is_lost_in_a_crash_is_known_as_ours_and_not_made_
         .expect("read")
         .expect("stored");
     server.kill();
-    proxy.unmute();
+    proxy.heal();
     server.restart();
     let result = soon("the commit ends", writing).await.expect("no panic");
     assert_eq!(

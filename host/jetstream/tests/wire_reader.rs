@@ -3,7 +3,7 @@
 mod common;
 
 use async_nats::jetstream;
-use common::lossy::Lossy;
+use common::proxy::{Flow, Proxy, Way};
 use common::reading::{MANY, delivery, mark, nothing, reader, sequences};
 use common::{Server, links, plain, soon, store, stream, until};
 use std::time::Duration;
@@ -287,8 +287,8 @@ async fn calls_that_are_dropped_half_way_lose_nothing() {
 }
 
 /// Stores events whose deliveries are lost on the way, and nothing else.
-async fn swallow(js: &jetstream::Context, way: &Lossy, count: usize) {
-    way.lose(true);
+async fn swallow(js: &jetstream::Context, way: &Proxy, count: usize) {
+    way.set(Way::FromServer, Flow::Lost);
     for _ in 0..count {
         store(js, "a.1", "lost on its way").await;
     }
@@ -296,11 +296,11 @@ async fn swallow(js: &jetstream::Context, way: &Lossy, count: usize) {
         way.lost("lost on its way") == count
     })
     .await;
-    way.lose(false);
+    way.heal();
 }
 
 /// A reader whose deliveries may be lost, and which has read event 1.
-async fn on_lossy_way(server: &Server, way: &Lossy) -> Reader {
+async fn on_lossy_way(server: &Server, way: &Proxy) -> Reader {
     let mut links = links(server).await;
     let through = connection::Settings::new("test", way.url());
     let consume = connection::connect(&through, &Purpose::Consume("test".into())).await;
@@ -322,7 +322,7 @@ async fn interleaving_01_a_delivery_that_dies_on_its_way_comes_before_its_succes
     let js = plain(&server).await;
     stream(&js, "A").await;
     store(&js, "a.1", "").await;
-    let way = Lossy::to(server.port()).await;
+    let way = Proxy::to(server.port()).await;
     let mut reader = on_lossy_way(&server, &way).await;
     swallow(&js, &way, 2).await;
     store(&js, "a.1", "arrives first").await;
@@ -341,7 +341,7 @@ async fn interleaving_29_the_last_event_of_all_that_dies_on_its_way_is_not_left_
     let js = plain(&server).await;
     stream(&js, "A").await;
     store(&js, "a.1", "").await;
-    let way = Lossy::to(server.port()).await;
+    let way = Proxy::to(server.port()).await;
     let mut reader = on_lossy_way(&server, &way).await;
     swallow(&js, &way, 1).await;
     let (found, reasons) = sequences(&mut reader, 1).await;

@@ -2,7 +2,9 @@
 //!
 //! The broker's consumer is without acknowledgements and in memory; when it
 //! breaks, another goes on behind the last record seen. What is written during
-//! the sweep moves to the stream's end and is seen there.
+//! the sweep moves to the stream's end and is seen there. The broker may place
+//! the consumer beside a copy of the stream that lags, so its end is no end
+//! before the newest record that the leader had at the beginning.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use std::time::Duration;
 use super::HOLD;
 use crate::api::Api;
 use crate::api::consumer::{AckPolicy, ConsumerConfig, DeliverPolicy};
+use crate::api::message::Query;
 use crate::error::Error;
 use crate::names::{Lineage, last_token};
 use crate::pull::session::{Acknowledged, Mode, Session, Signal, Source};
@@ -38,6 +41,8 @@ pub struct Sweep {
     run: Option<Run>,
     credit: Credit,
     last_seen: u64,
+    /// Of the leader's records at the beginning.
+    newest: u64,
     restarts: u32,
 }
 
@@ -65,9 +70,14 @@ impl Sweep {
             run: None,
             credit,
             last_seen: 0,
+            newest: 0,
             restarts: 0,
         };
+        sweep.newest = sweep.newest_now().await?;
         sweep.run = sweep.begin().await?;
+        if sweep.run.is_none() {
+            sweep.end().await?;
+        }
         Ok(sweep)
     }
 
@@ -85,14 +95,14 @@ impl Sweep {
             };
             let step = run.step(&self.api, &mut self.credit).await;
             match step {
-                Step::Done => self.finish().await,
+                Step::Done => self.end().await?,
                 Step::Waiting => {}
                 Step::Broken => self.restart().await?,
                 Step::Seen(delivery) => {
                     self.restarts = 0;
                     self.last_seen = delivery.position.sequence;
                     if delivery.pending == 0 {
-                        self.finish().await;
+                        self.end().await?;
                     }
                     if is_held(&delivery) {
                         let ek = last_token(&delivery.subject).to_owned();
@@ -149,15 +159,36 @@ impl Sweep {
         }
     }
 
+    /// The consumer has no more: that is all, unless its copy lags.
+    async fn end(&mut self) -> Result<(), Error> {
+        if self.is_whole().await? {
+            self.finish().await;
+            return Ok(());
+        }
+        self.restart().await
+    }
+
+    async fn is_whole(&self) -> Result<bool, Error> {
+        // What was the newest may be gone, or written again and yet to be seen.
+        Ok(self.last_seen >= self.newest || self.newest_now().await? <= self.last_seen)
+    }
+
+    async fn newest_now(&self) -> Result<u64, Error> {
+        let (stream, records) = (self.lineage.ledger_stream(), self.lineage.records());
+        let found = self.api.message(&stream, &Query::last(&records)).await?;
+        Ok(found.map_or(0, |message| message.sequence))
+    }
+
     async fn restart(&mut self) -> Result<(), Error> {
         self.finish().await;
-        let mut error = Error::NoResponder {
-            subject: self.lineage.records(),
+        let mut error = Error::Lagging {
+            stream: self.lineage.ledger_stream(),
         };
         while self.restarts < RESTARTS_MAX {
             self.restarts += 1;
             tokio::time::sleep(PAUSE * self.restarts).await;
             match self.begin().await {
+                Ok(None) if !self.is_whole().await? => {}
                 Ok(run) => {
                     self.run = run;
                     return Ok(());

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use async_nats::jetstream::{self, object_store::ObjectStore};
 use bytes::Bytes;
+use data_encoding::BASE64URL;
+use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
-use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 use wharf_core::deployment::Digest;
 
-use super::{CODE_STORE, Registry};
+use super::{CODE_STORE, CODE_STREAM, Registry};
+use crate::api::message::Query;
 
 /// Largest object that is taken, in bytes.
 pub const OBJECT_BYTES_MAX: u64 = 256 << 20;
@@ -43,11 +45,11 @@ impl Registry {
             return Err(ObjectError::TooLarge { bytes: size });
         }
         let digest = hash(bytes);
-        let store = self.objects().await?;
         // Putting a name again would purge the chunks that somebody reads.
-        if self.object_in(&store, digest).await.is_ok() {
+        if self.object(digest).await.is_ok() {
             return Ok(digest);
         }
+        let store = self.objects().await?;
         let name = digest.to_string();
         let mut source: &[u8] = bytes;
         within(store.put(name.as_str(), &mut source)).await?;
@@ -59,39 +61,38 @@ impl Registry {
     /// # Errors
     /// See [`ObjectError`]. Bytes of another hash are never handed out.
     pub async fn object(&self, digest: Digest) -> Result<Bytes, ObjectError> {
-        let store = self.objects().await?;
-        self.object_in(&store, digest).await
+        match timeout(PATIENCE, self.fetch(digest)).await {
+            Ok(fetched) => fetched,
+            Err(_) => Err(late()),
+        }
     }
 
-    async fn object_in(&self, store: &ObjectStore, digest: Digest) -> Result<Bytes, ObjectError> {
-        use jetstream::object_store::GetErrorKind;
-        let name = digest.to_string();
-        let get = async {
-            let mut object = match store.get(name.as_str()).await {
-                Ok(object) => object,
-                Err(error) if error.kind() == GetErrorKind::NotFound => {
-                    return Err(ObjectError::Absent { digest });
-                }
-                Err(error) => return Err(broker(&error)),
-            };
-            let size = object.info().size as u64;
-            if size > OBJECT_BYTES_MAX {
-                return Err(ObjectError::TooLarge { bytes: size });
-            }
-            let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-            let read = object.read_to_end(&mut bytes).await;
-            // The library's own check of the hash fails as a read of everything.
-            if let Err(error) = read
-                && bytes.len() as u64 != size
-            {
-                return Err(broker(&error));
-            }
-            Ok(Bytes::from(bytes))
+    /// Of the leader: a copy of the stream that lags says that there is no such
+    /// object, or ends in the middle of it.
+    async fn fetch(&self, digest: Digest) -> Result<Bytes, ObjectError> {
+        let Some(about) = self.about(digest).await?.filter(|about| !about.deleted) else {
+            return Err(ObjectError::Absent { digest });
         };
-        let bytes = timeout(PATIENCE, get).await.map_err(|_| late())??;
+        if about.size > OBJECT_BYTES_MAX {
+            return Err(ObjectError::TooLarge { bytes: about.size });
+        }
+        let subject = format!("$O.{CODE_STORE}.C.{}", about.nuid);
+        let mut bytes = Vec::with_capacity(usize::try_from(about.size).unwrap_or(0));
+        let mut next = 1;
+        while (bytes.len() as u64) < about.size {
+            let query = Query::next(&subject, next);
+            let chunk = self.api.message(CODE_STREAM, &query).await;
+            let Some(chunk) = chunk.map_err(|error| broker(&error))? else {
+                let (found, size) = (bytes.len(), about.size);
+                let reason = format!("of the {size} bytes of `{digest}` it has {found}");
+                return Err(ObjectError::Broker { reason });
+            };
+            next = chunk.sequence + 1;
+            bytes.extend_from_slice(&chunk.data);
+        }
         let found = hash(&bytes);
         match found == digest {
-            true => Ok(bytes),
+            true => Ok(Bytes::from(bytes)),
             false => Err(ObjectError::Mismatch {
                 named: digest,
                 found,
@@ -99,10 +100,30 @@ impl Registry {
         }
     }
 
+    async fn about(&self, digest: Digest) -> Result<Option<About>, ObjectError> {
+        let name = BASE64URL.encode(digest.to_string().as_bytes());
+        let subject = format!("$O.{CODE_STORE}.M.{name}");
+        let found = self.api.message(CODE_STREAM, &Query::last(&subject)).await;
+        let Some(message) = found.map_err(|error| broker(&error))? else {
+            return Ok(None);
+        };
+        let about = serde_json::from_slice(&message.data);
+        about.map(Some).map_err(|error| broker(&error))
+    }
+
     async fn objects(&self) -> Result<ObjectStore, ObjectError> {
         let context = jetstream::new(self.connection().client().clone());
         within(context.get_object_store(CODE_STORE)).await
     }
+}
+
+/// What the store says about an object, as far as it matters here.
+#[derive(Deserialize)]
+struct About {
+    nuid: String,
+    size: u64,
+    #[serde(default)]
+    deleted: bool,
 }
 
 /// The name of these bytes.

@@ -1,7 +1,8 @@
 //! What the tests of this crate share.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
-pub mod lossy;
+pub mod cluster;
+pub mod proxy;
 pub mod reading;
 mod server;
 

@@ -3,6 +3,7 @@
 //! Needs nothing but the standard library and `tempfile`, so that tests of
 //! other crates can include this file by path.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -199,7 +200,18 @@ fn wait_for(child: &mut Child, port: u16) -> Result<(), String> {
     Err(format!("it did not answer within {START_MAX:?}"))
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
+/// A port that was free a moment ago, and that the system does not lend to the
+/// next outgoing connection: a server that was killed gets it again.
+pub fn free_port() -> u16 {
+    // Below what Linux (from 32,768) and macOS (from 49,152) lend.
+    const PORTS: std::ops::Range<u16> = 15_000..32_000;
+    let seed = RandomState::new();
+    for nth in 0..100u8 {
+        let drawn = seed.hash_one(nth) % u64::from(PORTS.end - PORTS.start);
+        let port = PORTS.start + u16::try_from(drawn).expect("within the range");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port is free");
 }

@@ -5,8 +5,6 @@
     reason = "each test binary uses its own part"
 )]
 
-mod proxy;
-
 use crate::common::{Server, connect};
 use wharf_core::ids::entity_token;
 use wharf_core::manifest::{Ordering, Start};
@@ -16,8 +14,6 @@ use wharf_jetstream::connection::Connection;
 use wharf_jetstream::ledger::{CommitId, CommitOptions, CommitResult, Ledger};
 use wharf_jetstream::names::Lineage;
 use wharf_jetstream::publisher::Publisher;
-
-pub use proxy::Proxy;
 
 pub fn lineage() -> Lineage {
     Lineage::new("order", 1).expect("a lineage")

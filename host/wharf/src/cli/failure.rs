@@ -129,6 +129,7 @@ impl From<BrokerError> for Failure {
             | BrokerError::Unsendable { subject, .. }
             | BrokerError::Api { subject, .. }
             | BrokerError::Malformed { subject, .. } => failure.place(subject),
+            BrokerError::Lagging { stream } => failure.place(stream),
             BrokerError::NoServers | BrokerError::Closed => failure,
         }
     }
@@ -143,7 +144,7 @@ fn broker_code(error: &BrokerError) -> Code {
         BrokerError::Tls { .. } => Code::Tls,
         BrokerError::Closed => Code::ConnectionLost,
         BrokerError::Denied { .. } => Code::Denied,
-        BrokerError::TimedOut { .. } => Code::Unanswered,
+        BrokerError::TimedOut { .. } | BrokerError::Lagging { .. } => Code::Unanswered,
         // Nobody serves the API: JetStream is off, or its leader is away.
         BrokerError::NoResponder { .. } => Code::JetStreamDisabled,
         BrokerError::Unsendable { .. } => Code::TooLarge,

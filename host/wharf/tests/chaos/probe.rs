@@ -6,17 +6,17 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use wharf_core::record::Record;
-use wharf_demo::HostProcess;
 use wharf_demo::gateway::Modes;
 use wharf_demo::load::Publisher;
 use wharf_demo::shop::Message;
 use wharf_demo::stream::Stream;
+use wharf_demo::{HostProcess, NatsServer};
 
 use crate::support::ledger::Ledger;
-use crate::support::{Plan, SOON, Site, target, until};
+use crate::support::{Broker, Plan, SOON, Site, target, until};
 
 /// The stream of what is told stays small, so that a test can fill it.
-const STREAMS: &str = r#"
+pub const STREAMS: &str = r#"
 [streams.PROBE]
 subjects = ["probe.{id}.>"]
 max_bytes = "64MiB"
@@ -27,8 +27,8 @@ max_bytes = "1MiB"
 "#;
 
 /// A site whose only handler is the probe.
-pub struct Probe {
-    pub site: Site,
+pub struct Probe<B = NatsServer> {
+    pub site: Site<B>,
     pub ledger: Ledger,
     pub noted: Stream,
     publisher: Publisher,
@@ -38,7 +38,13 @@ pub struct Probe {
 impl Probe {
     /// With these lines in the table `[host]`.
     pub async fn set(host: &str) -> Self {
-        let site = Site::provisioned(Plan::of(bundle(), STREAMS).host(host)).await;
+        Self::of(Site::provisioned(Plan::of(bundle(), STREAMS).host(host)).await).await
+    }
+}
+
+impl<B: Broker> Probe<B> {
+    /// Of a site that has its streams.
+    pub async fn of(site: Site<B>) -> Self {
         let client = site.client().await;
         Self {
             ledger: site.ledger("probe").await,
@@ -143,7 +149,7 @@ fn text(bytes: Vec<u8>) -> String {
 }
 
 /// A folder with the probe's bundle, built if need be.
-fn bundle() -> PathBuf {
+pub fn bundle() -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(build).clone()
 }

@@ -9,7 +9,7 @@ use wharf_demo::metrics::Samples;
 use wharf_demo::run::{Rest, Tally, Watcher};
 use wharf_demo::{HostProcess, Report};
 
-use crate::support::{SOON, Site, until};
+use crate::support::{Broker, SOON, Site, until};
 
 /// The handlers that own a partition each.
 pub const ORDERED: [&str; 5] = ["audit", "inventory", "ledger-count", "order", "payment"];
@@ -48,8 +48,8 @@ pub async fn place(client: &Client, spec: &Spec) {
 
 /// Waits until all orders have ended and nothing is left to do, then holds the
 /// books against each other. `note` goes with whatever is wrong.
-pub async fn assert_balanced(
-    site: &Site,
+pub async fn assert_balanced<B: Broker>(
+    site: &Site<B>,
     hosts: &[&HostProcess],
     orders: u32,
     note: &str,
@@ -68,7 +68,7 @@ pub async fn assert_balanced(
 }
 
 /// Nothing is a dead letter: not counted, not in a ledger, not in a record.
-pub async fn assert_nothing_is_dead(site: &Site, samples: &Samples) {
+pub async fn assert_nothing_is_dead<B: Broker>(site: &Site<B>, samples: &Samples) {
     let dead = samples.count("wharf_events_total", &[("outcome", "dead")]);
     assert_eq!(dead, 0, "events were parked as dead");
     for handler in ORDERED.iter().chain(&["notification"]) {

@@ -15,7 +15,7 @@ use async_nats::Client;
 use tempfile::TempDir;
 use wharf_demo::gateway::Modes;
 use wharf_demo::process::{HostOptions, NatsOptions, free_port, loopback};
-use wharf_demo::{Gateway, HostProcess, NatsServer};
+use wharf_demo::{Gateway, HostProcess, NatsServer, stream};
 
 use ledger::Ledger;
 
@@ -52,9 +52,20 @@ pub struct Plan {
     pub seed: u64,
 }
 
+/// What a site's hosts are connected to.
+pub trait Broker {
+    fn urls(&self) -> Vec<String>;
+}
+
+impl Broker for NatsServer {
+    fn urls(&self) -> Vec<String> {
+        vec![self.url()]
+    }
+}
+
 /// A broker, gateways, and all that a host is started with.
-pub struct Site {
-    pub nats: NatsServer,
+pub struct Site<B = NatsServer> {
+    pub nats: B,
     pub gateway: Gateway,
     pub options: HostOptions,
     folder: Option<TempDir>,
@@ -94,8 +105,7 @@ impl Plan {
 impl Site {
     /// Starts broker and gateways and writes the files; nothing is provisioned.
     pub async fn set(plan: Plan) -> Self {
-        let folder =
-            TempDir::with_prefix_in("site-", env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        let folder = folder();
         let options = NatsOptions {
             config: plan.broker.clone(),
             ..NatsOptions::in_folder(folder.path())
@@ -103,6 +113,20 @@ impl Site {
         let nats = NatsServer::start(options)
             .await
             .expect("nats-server starts");
+        Self::around(nats, folder, plan).await
+    }
+
+    /// Broker, gateways, and everything that the handlers need on the broker.
+    pub async fn provisioned(plan: Plan) -> Self {
+        let site = Self::set(plan).await;
+        site.provision().await;
+        site
+    }
+}
+
+impl<B: Broker> Site<B> {
+    /// Starts gateways and writes the files, beside a broker that runs.
+    pub async fn around(nats: B, folder: TempDir, plan: Plan) -> Self {
         let gateway = Gateway::start(loopback(0), plan.seed, plan.modes.clone())
             .await
             .expect("the gateways start");
@@ -110,8 +134,8 @@ impl Site {
         let config = folder.path().join("wharf.toml");
         let (streams, host) = (&plan.streams, &plan.host);
         let text = format!(
-            "[nats]\nurl = [\"{}\"]\n{streams}\n[host]\nlisten = \"{listen}\"\n{host}\n",
-            nats.url()
+            "[nats]\nurl = {:?}\n{streams}\n[host]\nlisten = \"{listen}\"\n{host}\n",
+            nats.urls()
         );
         std::fs::write(&config, text).expect("wharf.toml is written");
         let needs = folder.path().join("needs.toml");
@@ -136,13 +160,6 @@ impl Site {
         }
     }
 
-    /// Broker, gateways, and everything that the handlers need on the broker.
-    pub async fn provisioned(plan: Plan) -> Self {
-        let site = Self::set(plan).await;
-        site.provision().await;
-        site
-    }
-
     pub async fn provision(&self) {
         let handlers = self.options.handlers.as_ref().expect("bundles");
         let paths = [handlers, &self.options.config].map(|path| path.to_str().expect("UTF-8"));
@@ -164,8 +181,31 @@ impl Site {
         host
     }
 
+    /// What another host of this place is started with: a port and a log of its
+    /// own, and a way of its own to the broker. Its checkpoints begin with `name`.
+    pub fn seat(&self, name: &str, urls: &[String]) -> HostOptions {
+        let listen = loopback(free_port().expect("a free port"));
+        let text = std::fs::read_to_string(&self.options.config).expect("wharf.toml");
+        let lines = text.lines().map(|line| match line.split_once(" = ") {
+            Some(("url", _)) => format!("url = {urls:?}\n"),
+            Some(("listen", _)) => format!("listen = \"{listen}\"\n"),
+            _ => format!("{line}\n"),
+        });
+        let config = self.options.config.with_file_name(format!("{name}.toml"));
+        std::fs::write(&config, lines.collect::<String>()).expect("its wharf.toml");
+        let mut options = HostOptions {
+            config,
+            listen,
+            log: self.options.log.with_file_name(format!("{name}.log")),
+            ..self.options.clone()
+        };
+        options.env.push(("HOSTNAME".into(), name.into()));
+        options
+    }
+
     pub async fn client(&self) -> Client {
-        self.nats.connect().await.expect("the broker answers")
+        let urls = self.nats.urls();
+        stream::connect(&urls).await.expect("the broker answers")
     }
 
     pub async fn ledger(&self, handler: &str) -> Ledger {
@@ -211,12 +251,17 @@ impl Site {
 }
 
 /// What a failed test leaves is kept for whoever looks into it.
-impl Drop for Site {
+impl<B> Drop for Site<B> {
     fn drop(&mut self) {
         if let Some(folder) = self.folder.take().filter(|_| std::thread::panicking()) {
             eprintln!("kept for a look: {}", folder.keep().display());
         }
     }
+}
+
+/// A site's folder, below the target directory.
+pub fn folder() -> TempDir {
+    TempDir::with_prefix_in("site-", env!("CARGO_TARGET_TMPDIR")).expect("a folder")
 }
 
 /// The bundles that `just handlers` makes.

@@ -6,7 +6,7 @@ use wharf_core::report::{self, HandlerReport};
 use wharf_jetstream::connection::{Purpose, Settings, connect};
 use wharf_jetstream::registry::{Key, Kind, Registry, Saved};
 
-use super::{SOON, Site, until};
+use super::{Broker, SOON, Site, until};
 
 /// Who changes deployments in tests.
 pub const AUTHOR: Author<'static> = Author {
@@ -21,8 +21,9 @@ pub struct Rollout {
 }
 
 impl Rollout {
-    pub async fn of(site: &Site) -> Self {
-        let settings = Settings::new("test", site.nats.url());
+    pub async fn of<B: Broker>(site: &Site<B>) -> Self {
+        let mut settings = Settings::new("test", "");
+        settings.servers = site.nats.urls();
         let connection = connect(&settings, &Purpose::Control)
             .await
             .expect("connected");

@@ -1,0 +1,182 @@
+//! The probe on three nodes, and the hosts that run it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_nats::jetstream;
+use futures_util::TryStreamExt;
+use futures_util::future::join_all;
+use wharf_demo::HostProcess;
+use wharf_demo::process::HostOptions;
+
+use crate::cluster::{Cluster, NODES};
+use crate::probe::{Probe, STREAMS, bundle};
+use crate::proxy::Proxy;
+use crate::support::{Broker, Plan, READY_WITHIN, SOON, Site, folder, until};
+
+/// The shortest that a place may ask for.
+const LEASE: &str = "lease = \"3s\"";
+const NAMES: [&str; 2] = ["a", "b"];
+
+/// Two seats for hosts, and what both of them work on.
+pub struct Stand {
+    pub probe: Probe<Cluster>,
+    pub seats: Vec<Seat>,
+}
+
+/// A host's own way to the broker, and what it is started with.
+pub struct Seat {
+    pub way: Proxy,
+    options: HostOptions,
+}
+
+impl Broker for Cluster {
+    fn urls(&self) -> Vec<String> {
+        self.urls()
+    }
+}
+
+/// The streams of a `wharf.toml`, on all nodes.
+pub fn replicated(streams: &str) -> String {
+    streams.replace("\nmax_bytes", "\nreplicas = 3\nmax_bytes")
+}
+
+/// A site on three nodes that has all its streams.
+pub async fn site(plan: Plan) -> Site<Cluster> {
+    let plan = Plan {
+        streams: replicated(&plan.streams),
+        ..plan
+    };
+    let site = Site::around(Cluster::start().await, folder(), plan).await;
+    site.provision().await;
+    assert_replicated(&site).await;
+    site
+}
+
+/// Whatever was made for the handlers follows what the place says of streams.
+async fn assert_replicated(site: &Site<Cluster>) {
+    let jetstream = jetstream::new(site.client().await);
+    let streams: Vec<_> = jetstream.streams().try_collect().await.expect("listed");
+    for stream in streams {
+        let config = stream.config;
+        assert_eq!(config.num_replicas, NODES, "copies of {}", config.name);
+    }
+}
+
+impl Stand {
+    /// Seats on different nodes. No host runs.
+    pub async fn set() -> Self {
+        let site = site(Plan::of(bundle(), STREAMS).host(LEASE)).await;
+        let mut seats = Vec::new();
+        for (node, name) in NAMES.iter().enumerate() {
+            let way = Proxy::to(site.nats.node(node).port()).await;
+            let options = site.seat(name, &[way.url()]);
+            seats.push(Seat { way, options });
+        }
+        let probe = Probe::of(site).await;
+        Self { probe, seats }
+    }
+
+    /// A host in each seat, all of them ready.
+    pub async fn hosts(&self) -> Vec<HostProcess> {
+        let mut hosts = Vec::new();
+        for seat in &self.seats {
+            let mut host = HostProcess::start(&seat.options).expect("the host starts");
+            host.wait_ready(READY_WITHIN)
+                .await
+                .expect("the host gets ready");
+            hosts.push(host);
+        }
+        hosts
+    }
+
+    /// The seat of the host that owns the partition, and has for a while.
+    pub async fn owner(&self) -> usize {
+        let mut seen = self.probe.ledger.checkpoint().await;
+        loop {
+            self.probe.ledger.beats().await;
+            let now = self.probe.ledger.checkpoint().await;
+            if now.epoch == seen.epoch && !now.released && !now.owner.is_empty() {
+                return seat_of(&now.owner);
+            }
+            seen = now;
+        }
+    }
+
+    /// Waits until another host owns the partition.
+    pub async fn until_taken_from(&self, seat: usize) {
+        let what = format!("another host than {} to take over", NAMES[seat]);
+        let look = || async {
+            let owner = self.probe.ledger.checkpoint().await.owner;
+            (!owner.is_empty() && seat_of(&owner) != seat).then_some(())
+        };
+        until(&what, SOON, look).await;
+    }
+
+    /// Notes for each key, in order and one behind the other, for as long as
+    /// `acts` goes on; what was sent.
+    pub async fn send_notes_during(
+        &self,
+        keys: &[&str],
+        pause: Duration,
+        acts: impl Future<Output = ()>,
+    ) -> Vec<(String, Vec<String>)> {
+        let over = AtomicBool::new(false);
+        let of_key = async |key: &&str| {
+            let mut sent = Vec::new();
+            while !over.load(Ordering::Relaxed) {
+                let line = format!("{key}-{}", sent.len());
+                self.probe.send(key, "note", line.as_str()).await;
+                sent.push(line);
+                tokio::time::sleep(pause).await;
+            }
+            (key.to_string(), sent)
+        };
+        let acting = async {
+            acts.await;
+            over.store(true, Ordering::Relaxed);
+        };
+        tokio::join!(join_all(keys.iter().map(of_key)), acting).0
+    }
+
+    /// Each line took effect once and in order: in the state, and outside.
+    pub async fn assert_done(&self, sent: &[(String, Vec<String>)]) {
+        for (key, lines) in sent {
+            let what = format!("{} lines of {key}", lines.len());
+            let look = || async {
+                let told = self.probe.told(key).await;
+                (told.len() >= lines.len()).then_some(told)
+            };
+            let told = until(&what, 2 * SOON, look).await;
+            assert_eq!(&told, lines, "told of {key}");
+            assert_eq!(&self.probe.state(key).await, lines, "state of {key}");
+        }
+    }
+}
+
+/// The hosts of a stand have settled everything, and say so.
+pub async fn until_at_rest(hosts: &[HostProcess]) {
+    for host in hosts {
+        let look = || async {
+            let samples = host.metrics().await.ok()?;
+            (samples.count("wharf_unsettled", &[("handler", "probe")]) == 0).then_some(())
+        };
+        until("a host at rest", SOON, look).await;
+    }
+}
+
+/// What all hosts have counted.
+pub async fn counted(hosts: &[HostProcess], name: &str) -> u64 {
+    let of_host = async |host: &HostProcess| {
+        let samples = host.metrics().await.expect("the host answers");
+        samples.count(name, &[("handler", "probe")])
+    };
+    join_all(hosts.iter().map(of_host)).await.iter().sum()
+}
+
+fn seat_of(owner: &str) -> usize {
+    let found = NAMES
+        .iter()
+        .position(|name| owner.starts_with(&format!("{name}-")));
+    found.unwrap_or_else(|| panic!("an unknown owner: {owner}"))
+}
