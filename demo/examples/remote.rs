@@ -85,9 +85,7 @@ async fn run(args: Args) -> Result<bool, Error> {
         done.lag_max.as_secs_f64() * 1_000.0
     );
     let watcher = Watcher::new(&client, &gateway);
-    let rest = watcher
-        .settle(None, u64::from(args.orders), PATIENCE)
-        .await;
+    let rest = watcher.settle(None, u64::from(args.orders), PATIENCE).await;
     if let Rest::Stalled(tally) = rest {
         println!("nothing has moved for {PATIENCE:?}: {tally:?}");
     }

@@ -26,7 +26,9 @@ fn text(path: &str) -> Result<String> {
 /// Everything below `k8s/`.
 pub fn files() -> Result<Files> {
     fn add(files: &mut Files, folder: &str) -> Result<()> {
-        for entry in fs::read_dir(root().join(folder)).with_context(|| format!("reading {folder}"))? {
+        for entry in
+            fs::read_dir(root().join(folder)).with_context(|| format!("reading {folder}"))?
+        {
             let entry = entry?;
             let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
             if entry.file_type()?.is_dir() {
@@ -71,7 +73,9 @@ fn manifests_fit_the_schemas_the_host_and_each_other() -> Result<()> {
 #[test]
 fn every_layer_of_the_checkout_is_looked_at() -> Result<()> {
     let files = files()?;
-    let found = files.keys().filter_map(|file| file.strip_suffix("/kustomization.yaml"));
+    let found = files
+        .keys()
+        .filter_map(|file| file.strip_suffix("/kustomization.yaml"));
     assert_eq!(found.collect::<Vec<_>>(), LAYERS);
     Ok(())
 }

@@ -46,7 +46,10 @@ impl Object {
     pub fn problem(&self, path: &[&str], what: impl Into<String>) -> Problem {
         let line = self.node.at(path).unwrap_or(&self.node).line;
         let (file, kind, name) = (&self.file, self.kind(), self.name());
-        Problem::new(format!("{file}:{line}: {kind} {name}: {}", path.join(".")), what)
+        Problem::new(
+            format!("{file}:{line}: {kind} {name}: {}", path.join(".")),
+            what,
+        )
     }
 }
 
@@ -84,7 +87,10 @@ pub fn read(files: &Files, schemas: &Schemas, folder: &str) -> Layer {
         } else if let Some(text) = files.get(&target) {
             layer.add(&target, text, schemas);
         } else {
-            layer.problems.push(Problem::new(&path, format!("there is no resource `{resource}`")));
+            layer.problems.push(Problem::new(
+                &path,
+                format!("there is no resource `{resource}`"),
+            ));
         }
         used.insert(target);
     }
@@ -100,24 +106,35 @@ pub fn read(files: &Files, schemas: &Schemas, folder: &str) -> Layer {
         let name = image.text_at(&["name"]).unwrap_or_default();
         let new_name = image.text_at(&["newName"]).unwrap_or(name);
         let tag = image.text_at(&["newTag"]).unwrap_or_default();
-        layer.images.insert(name.to_owned(), format!("{new_name}:{tag}"));
+        layer
+            .images
+            .insert(name.to_owned(), format!("{new_name}:{tag}"));
     }
-    let own = files.keys().filter(|file| file.rsplit_once('/').is_some_and(|(of, _)| of == folder));
+    let own = files
+        .keys()
+        .filter(|file| file.rsplit_once('/').is_some_and(|(of, _)| of == folder));
     for orphan in own.filter(|file| !used.contains(*file)) {
-        layer.problems.push(Problem::new(orphan, format!("{path} does not name it")));
+        layer
+            .problems
+            .push(Problem::new(orphan, format!("{path} does not name it")));
     }
     layer
 }
 
 impl Layer {
     pub fn of_kind(&self, kind: &str) -> impl Iterator<Item = &Object> {
-        self.objects.iter().filter(move |object| object.kind() == kind)
+        self.objects
+            .iter()
+            .filter(move |object| object.kind() == kind)
     }
 
     /// The image that runs where a manifest names `image`.
     pub fn image(&self, image: &str) -> String {
         let (name, _) = split_image(image);
-        self.images.get(name).cloned().unwrap_or_else(|| image.to_owned())
+        self.images
+            .get(name)
+            .cloned()
+            .unwrap_or_else(|| image.to_owned())
     }
 
     fn absorb(&mut self, base: Self) {
@@ -131,8 +148,12 @@ impl Layer {
         match yaml::parse(file, text) {
             Ok(documents) => {
                 for node in documents {
-                    self.problems.extend(schemas.check(file, &node, Extent::Whole));
-                    self.objects.push(Object { file: file.to_owned(), node });
+                    self.problems
+                        .extend(schemas.check(file, &node, Extent::Whole));
+                    self.objects.push(Object {
+                        file: file.to_owned(),
+                        node,
+                    });
                 }
             }
             Err(problem) => self.problems.push(problem),
@@ -143,25 +164,46 @@ impl Layer {
         let documents = match files.get(path).map(|text| yaml::parse(path, text)) {
             Some(Ok(documents)) => documents,
             Some(Err(problem)) => return self.problems.push(problem),
-            None => return self.problems.push(Problem::new(path, "there is no such patch")),
+            None => {
+                return self
+                    .problems
+                    .push(Problem::new(path, "there is no such patch"));
+            }
         };
         for patch in documents {
-            self.problems.extend(schemas.check(path, &patch, Extent::Part));
-            let patch = Object { file: path.to_owned(), node: patch };
-            let same = |object: &&mut Object| object.kind() == patch.kind() && object.name() == patch.name();
+            self.problems
+                .extend(schemas.check(path, &patch, Extent::Part));
+            let patch = Object {
+                file: path.to_owned(),
+                node: patch,
+            };
+            let same = |object: &&mut Object| {
+                object.kind() == patch.kind() && object.name() == patch.name()
+            };
             match self.objects.iter_mut().find(same) {
                 Some(object) => merge(&mut object.node, &patch.node),
-                None => self.problems.push(patch.problem(&["metadata", "name"], "patches nothing that is there")),
+                None => self
+                    .problems
+                    .push(patch.problem(&["metadata", "name"], "patches nothing that is there")),
             }
         }
     }
 
-    fn generate(&mut self, files: &Files, folder: &str, generator: &Node, used: &mut BTreeSet<String>) {
+    fn generate(
+        &mut self,
+        files: &Files,
+        folder: &str,
+        generator: &Node,
+        used: &mut BTreeSet<String>,
+    ) {
         let name = generator.text_at(&["name"]).unwrap_or_default();
         let replaces = generator.text_at(&["behavior"]) == Some("replace");
         let place = format!("{folder}/kustomization.yaml:{}", generator.line);
         if self.configs.contains_key(name) != replaces {
-            let what = format!("the config map `{name}` is {} in a base", if replaces { "not" } else { "already" });
+            let what = format!(
+                "the config map `{name}` is {} in a base",
+                if replaces { "not" } else { "already" }
+            );
             self.problems.push(Problem::new(&place, what));
         }
         let mut held = BTreeMap::new();
@@ -173,7 +215,9 @@ impl Layer {
                     used.insert(path.clone());
                     held.insert(file.to_owned(), ConfigFile { path, text });
                 }
-                None => self.problems.push(Problem::new(&place, format!("there is no file `{file}`"))),
+                None => self
+                    .problems
+                    .push(Problem::new(&place, format!("there is no file `{file}`"))),
             }
         }
         self.configs.insert(name.to_owned(), held);
@@ -189,7 +233,12 @@ pub fn split_image(image: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn one_document(files: &Files, path: &str, schemas: &Schemas, problems: &mut Vec<Problem>) -> Option<Node> {
+fn one_document(
+    files: &Files,
+    path: &str,
+    schemas: &Schemas,
+    problems: &mut Vec<Problem>,
+) -> Option<Node> {
     let Some(text) = files.get(path) else {
         problems.push(Problem::new(path, "there is no such file"));
         return None;
@@ -222,9 +271,13 @@ fn merge(into: &mut Node, patch: &Node) {
                 }
             }
         }
-        (Value::List(known), Value::List(changes)) if changes.iter().all(|item| item.get("name").is_some()) => {
+        (Value::List(known), Value::List(changes))
+            if changes.iter().all(|item| item.get("name").is_some()) =>
+        {
             for change in changes {
-                match known.iter_mut().find(|item| item.get("name").map(|n| &n.value) == change.get("name").map(|n| &n.value)) {
+                match known.iter_mut().find(|item| {
+                    item.get("name").map(|n| &n.value) == change.get("name").map(|n| &n.value)
+                }) {
                     Some(item) => merge(item, change),
                     None => known.push(change.clone()),
                 }

@@ -28,7 +28,10 @@ pub fn problems(layer: &Layer) -> Vec<Problem> {
             found: &mut found,
         };
         pod.has_no_rights();
-        for container in workload.node.items_at(&[&POD[..], &["containers"]].concat()) {
+        for container in workload
+            .node
+            .items_at(&[&POD[..], &["containers"]].concat())
+        {
             pod.is_pinned(container);
             pod.is_confined(container);
             pod.has_its_mounts(container);
@@ -60,11 +63,21 @@ impl Pod<'_> {
     fn has_no_rights(&mut self) {
         let spec = self.spec().clone();
         let wanted = [
-            (spec.is_at(&["automountServiceAccountToken"], false), "automountServiceAccountToken: false"),
-            (spec.is_at(&["enableServiceLinks"], false), "enableServiceLinks: false"),
-            (spec.is_at(&["securityContext", "runAsNonRoot"], true), "securityContext.runAsNonRoot: true"),
             (
-                spec.text_at(&["securityContext", "seccompProfile", "type"]) == Some("RuntimeDefault"),
+                spec.is_at(&["automountServiceAccountToken"], false),
+                "automountServiceAccountToken: false",
+            ),
+            (
+                spec.is_at(&["enableServiceLinks"], false),
+                "enableServiceLinks: false",
+            ),
+            (
+                spec.is_at(&["securityContext", "runAsNonRoot"], true),
+                "securityContext.runAsNonRoot: true",
+            ),
+            (
+                spec.text_at(&["securityContext", "seccompProfile", "type"])
+                    == Some("RuntimeDefault"),
                 "securityContext.seccompProfile.type: RuntimeDefault",
             ),
         ];
@@ -85,10 +98,16 @@ impl Pod<'_> {
                 container.is_at(&["securityContext", "readOnlyRootFilesystem"], true),
                 "readOnlyRootFilesystem: true",
             ),
-            (drops.iter().any(|drop| drop.text() == Some("ALL")), "capabilities.drop: [ALL]"),
+            (
+                drops.iter().any(|drop| drop.text() == Some("ALL")),
+                "capabilities.drop: [ALL]",
+            ),
         ];
         for (_, line) in wanted.iter().filter(|(holds, _)| !holds) {
-            self.report(container, format!("a container does not say `securityContext.{line}`"));
+            self.report(
+                container,
+                format!("a container does not say `securityContext.{line}`"),
+            );
         }
         if container.at(&["resources", "limits", "memory"]).is_none() {
             self.report(container, "a container has no limit of memory".into());
@@ -100,7 +119,10 @@ impl Pod<'_> {
         let named = container.text_at(&["image"]).unwrap_or_default();
         for image in [named.to_owned(), self.layer.image(named)] {
             if matches!(split_image(&image).1, None | Some("latest" | "")) {
-                self.report(container, format!("the image `{image}` is not pinned: name a version"));
+                self.report(
+                    container,
+                    format!("the image `{image}` is not pinned: name a version"),
+                );
             }
         }
     }
@@ -108,11 +130,18 @@ impl Pod<'_> {
     /// Mounts name volumes of the pod, and volumes the layer's own config maps.
     fn has_its_mounts(&mut self, container: &Node) {
         let volumes = self.spec().items_at(&["volumes"]).to_vec();
-        let named = |name: Option<&str>| volumes.iter().find(|volume| volume.text_at(&["name"]) == name);
+        let named = |name: Option<&str>| {
+            volumes
+                .iter()
+                .find(|volume| volume.text_at(&["name"]) == name)
+        };
         for mount in container.items_at(&["volumeMounts"]) {
             let name = mount.text_at(&["name"]);
             let Some(volume) = named(name) else {
-                self.report(mount, format!("there is no volume `{}`", name.unwrap_or_default()));
+                self.report(
+                    mount,
+                    format!("there is no volume `{}`", name.unwrap_or_default()),
+                );
                 continue;
             };
             let Some(map) = volume.text_at(&["configMap", "name"]) else {
@@ -133,7 +162,10 @@ impl Pod<'_> {
                 continue;
             };
             if port_number(container, port).is_none() {
-                self.report(port, format!("the {probe} asks a port that the container does not name"));
+                self.report(
+                    port,
+                    format!("the {probe} asks a port that the container does not name"),
+                );
             }
         }
     }

@@ -30,7 +30,9 @@ impl Host {
     pub fn of(http: &str, manifest: &str) -> Self {
         let routes = http.split(".route(\"").skip(1);
         let routes = routes.filter_map(|rest| rest.split('"').next());
-        let version = manifest.lines().find_map(|line| line.strip_prefix("version = \""));
+        let version = manifest
+            .lines()
+            .find_map(|line| line.strip_prefix("version = \""));
         let version = version.and_then(|rest| rest.strip_suffix('"'));
         Self {
             routes: routes.map(str::to_owned).collect(),
@@ -44,7 +46,10 @@ pub fn problems(layer: &Layer, host: &Host) -> Vec<Problem> {
     let mut found = Vec::new();
     let hosts = hosts(layer);
     if hosts.is_empty() {
-        found.push(Problem::new("k8s", format!("no workload runs the image `{IMAGE}`")));
+        found.push(Problem::new(
+            "k8s",
+            format!("no workload runs the image `{IMAGE}`"),
+        ));
     }
     for (workload, container) in hosts {
         found.extend(image_is_of_this_version(workload, container, host));
@@ -61,11 +66,17 @@ pub fn problems(layer: &Layer, host: &Host) -> Vec<Problem> {
 /// Workloads with their container that is a host.
 fn hosts(layer: &Layer) -> Vec<(&Object, &Node)> {
     let containers = pods::workloads(layer).flat_map(|workload| {
-        let containers = workload.node.items_at(&[&POD[..], &["containers"]].concat());
-        containers.iter().map(move |container| (workload, container))
+        let containers = workload
+            .node
+            .items_at(&[&POD[..], &["containers"]].concat());
+        containers
+            .iter()
+            .map(move |container| (workload, container))
     });
     containers
-        .filter(|(_, container)| split_image(container.text_at(&["image"]).unwrap_or_default()).0 == IMAGE)
+        .filter(|(_, container)| {
+            split_image(container.text_at(&["image"]).unwrap_or_default()).0 == IMAGE
+        })
         .collect()
 }
 
@@ -77,8 +88,13 @@ fn at(workload: &Object, node: &Node, what: String) -> Problem {
 fn image_is_of_this_version(workload: &Object, container: &Node, host: &Host) -> Option<Problem> {
     let image = container.text_at(&["image"]).unwrap_or_default();
     let version = &host.version;
-    (split_image(image).1 != Some(version))
-        .then(|| at(workload, container, format!("the image `{image}` is not of this version, {version}")))
+    (split_image(image).1 != Some(version)).then(|| {
+        at(
+            workload,
+            container,
+            format!("the image `{image}` is not of this version, {version}"),
+        )
+    })
 }
 
 fn probes_ask_what_is_answered(workload: &Object, container: &Node, host: &Host) -> Vec<Problem> {
@@ -91,14 +107,26 @@ fn probes_ask_what_is_answered(workload: &Object, container: &Node, host: &Host)
     let mut found = Vec::new();
     for (probe, wanted) in wanted {
         let Some(path) = container.at(&[probe, "httpGet", "path"]) else {
-            found.push(at(workload, container, format!("the {probe} names no path")));
+            found.push(at(
+                workload,
+                container,
+                format!("the {probe} names no path"),
+            ));
             continue;
         };
         let text = path.text().unwrap_or_default();
         if !host.routes.iter().any(|route| route == text) {
-            found.push(at(workload, path, format!("the {probe} asks {text}, which a host does not answer")));
+            found.push(at(
+                workload,
+                path,
+                format!("the {probe} asks {text}, which a host does not answer"),
+            ));
         } else if text != wanted {
-            found.push(at(workload, path, format!("the {probe} asks {text}, and {wanted} is what it is for")));
+            found.push(at(
+                workload,
+                path,
+                format!("the {probe} asks {text}, and {wanted} is what it is for"),
+            ));
         }
     }
     found
@@ -106,8 +134,12 @@ fn probes_ask_what_is_answered(workload: &Object, container: &Node, host: &Host)
 
 fn rolls_without_a_gap(workload: &Object) -> Option<Problem> {
     let path = ["spec", "strategy", "rollingUpdate", "maxUnavailable"];
-    (workload.node.integer_at(&path) != Some(0))
-        .then(|| workload.problem(&["spec", "strategy"], "must say maxUnavailable: 0, so that a new host is ready before an old one drains"))
+    (workload.node.integer_at(&path) != Some(0)).then(|| {
+        workload.problem(
+            &["spec", "strategy"],
+            "must say maxUnavailable: 0, so that a new host is ready before an old one drains",
+        )
+    })
 }
 
 /// The cache is made below a mount, since a host refuses a folder that others
@@ -126,7 +158,13 @@ fn writes_only_where_it_may(workload: &Object, container: &Node) -> Option<Probl
         pod.items_at(&["volumes"]).iter().find(named)
     });
     let is_empty_dir = volume.is_some_and(|volume| volume.get("emptyDir").is_some());
-    (!is_empty_dir).then(|| at(workload, cache, format!("{folder} must be below the mount of an emptyDir")))
+    (!is_empty_dir).then(|| {
+        at(
+            workload,
+            cache,
+            format!("{folder} must be below the mount of an emptyDir"),
+        )
+    })
 }
 
 /// The files that a host is pointed at are there, and are what it reads.
@@ -153,11 +191,20 @@ fn of_config(problem: &wharf_core::config::Problem) -> Problem {
     Problem::new(format!("{file}:{line}"), problem.message.clone())
 }
 
-fn place_fits_the_pod(workload: &Object, container: &Node, config: &ConfigFile, host: &place::HostSettings) -> Vec<Problem> {
+fn place_fits_the_pod(
+    workload: &Object,
+    container: &Node,
+    config: &ConfigFile,
+    host: &place::HostSettings,
+) -> Vec<Problem> {
     let mut found = Vec::new();
     let pod = workload.node.at(&POD).unwrap_or(&workload.node);
-    let grace = pod.integer_at(&["terminationGracePeriodSeconds"]).unwrap_or(GRACE_DEFAULT_S);
-    let before = container.integer_at(&["lifecycle", "preStop", "sleep", "seconds"]).unwrap_or(0);
+    let grace = pod
+        .integer_at(&["terminationGracePeriodSeconds"])
+        .unwrap_or(GRACE_DEFAULT_S);
+    let before = container
+        .integer_at(&["lifecycle", "preStop", "sleep", "seconds"])
+        .unwrap_or(0);
     let needed = host.drain + AFTER_DRAIN + Duration::from_secs(before.unsigned_abs());
     if Duration::from_secs(grace.unsigned_abs()) < needed {
         let drain = host.drain.as_secs();
@@ -169,7 +216,10 @@ fn place_fits_the_pod(workload: &Object, container: &Node, config: &ConfigFile, 
         found.push(at(workload, pod, what));
     }
     if !host.listen.ip().is_unspecified() {
-        let what = format!("host.listen is {}, which nobody outside the pod reaches: 0.0.0.0", host.listen);
+        let what = format!(
+            "host.listen is {}, which nobody outside the pod reaches: 0.0.0.0",
+            host.listen
+        );
         found.push(Problem::new(&config.path, what));
     }
     let port = i64::from(host.listen.port());
@@ -177,7 +227,10 @@ fn place_fits_the_pod(workload: &Object, container: &Node, config: &ConfigFile, 
         let asked = container.at(&[probe, "httpGet", "port"]);
         let asked = asked.and_then(|asked| Some((asked, pods::port_number(container, asked)?)));
         if let Some((node, asked)) = asked.filter(|(_, asked)| *asked != port) {
-            let what = format!("the {probe} asks port {asked}, and the host listens on {port} ({})", config.path);
+            let what = format!(
+                "the {probe} asks port {asked}, and the host listens on {port} ({})",
+                config.path
+            );
             found.push(at(workload, node, what));
         }
     }
@@ -185,7 +238,12 @@ fn place_fits_the_pod(workload: &Object, container: &Node, config: &ConfigFile, 
 }
 
 /// The file in a config map that a variable of the container points at.
-fn file<'a>(layer: &'a Layer, workload: &Object, container: &Node, name: &str) -> Result<&'a ConfigFile, Problem> {
+fn file<'a>(
+    layer: &'a Layer,
+    workload: &Object,
+    container: &Node,
+    name: &str,
+) -> Result<&'a ConfigFile, Problem> {
     let missing = |node: &Node, what: String| at(workload, node, what);
     let Some(node) = variable(container, name) else {
         return Err(missing(container, format!("a host without {name}")));
@@ -193,19 +251,28 @@ fn file<'a>(layer: &'a Layer, workload: &Object, container: &Node, name: &str) -
     let path = node.text_at(&["value"]).unwrap_or_default();
     let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
     let mounts = container.items_at(&["volumeMounts"]);
-    let mount = mounts.iter().find(|mount| mount.text_at(&["mountPath"]) == Some(folder));
+    let mount = mounts
+        .iter()
+        .find(|mount| mount.text_at(&["mountPath"]) == Some(folder));
     let volumes = workload.node.items_at(&[&POD[..], &["volumes"]].concat());
     let volume = volumes.iter().find(|volume| {
         mount.is_some_and(|mount| mount.text_at(&["name"]) == volume.text_at(&["name"]))
     });
     let map = volume.and_then(|volume| volume.text_at(&["configMap", "name"]));
     map.and_then(|map| layer.configs.get(map)?.get(file))
-        .ok_or_else(|| missing(node, format!("{name} is {path}, and no config map is mounted there with such a file")))
+        .ok_or_else(|| {
+            missing(
+                node,
+                format!("{name} is {path}, and no config map is mounted there with such a file"),
+            )
+        })
 }
 
 fn variable<'a>(container: &'a Node, name: &str) -> Option<&'a Node> {
     let variables = container.items_at(&["env"]);
-    variables.iter().find(|variable| variable.text_at(&["name"]) == Some(name))
+    variables
+        .iter()
+        .find(|variable| variable.text_at(&["name"]) == Some(name))
 }
 
 /// Services, budgets and policies are about pods that there are.
@@ -221,7 +288,9 @@ fn selectors_select(layer: &Layer) -> Vec<Problem> {
     for (kind, path) in kinds {
         for object in layer.of_kind(kind) {
             // A service without a selector names its endpoints elsewhere.
-            let Some(selector) = object.node.at(path) else { continue };
+            let Some(selector) = object.node.at(path) else {
+                continue;
+            };
             if !pods::workloads(layer).any(|workload| selects(selector, workload)) {
                 found.push(object.problem(path, "selects no pod of this layer"));
             }
@@ -231,8 +300,12 @@ fn selectors_select(layer: &Layer) -> Vec<Problem> {
 }
 
 fn selects(selector: &Node, workload: &Object) -> bool {
-    let labels = workload.node.at(&["spec", "template", "metadata", "labels"]);
-    let has = |(key, value): &(String, Node)| labels.and_then(|labels| labels.text_at(&[key])) == value.text();
+    let labels = workload
+        .node
+        .at(&["spec", "template", "metadata", "labels"]);
+    let has = |(key, value): &(String, Node)| {
+        labels.and_then(|labels| labels.text_at(&[key])) == value.text()
+    };
     selector.entries().iter().all(has)
 }
 
@@ -240,14 +313,27 @@ fn selects(selector: &Node, workload: &Object) -> bool {
 fn services_reach_ports(layer: &Layer) -> Vec<Problem> {
     let mut found = Vec::new();
     for service in layer.of_kind("Service") {
-        let Some(selector) = service.node.at(&["spec", "selector"]) else { continue };
+        let Some(selector) = service.node.at(&["spec", "selector"]) else {
+            continue;
+        };
         for port in service.node.items_at(&["spec", "ports"]) {
-            let target = port.get("targetPort").or_else(|| port.get("port")).unwrap_or(port);
+            let target = port
+                .get("targetPort")
+                .or_else(|| port.get("port"))
+                .unwrap_or(port);
             for workload in pods::workloads(layer).filter(|workload| selects(selector, workload)) {
-                let containers = workload.node.items_at(&[&POD[..], &["containers"]].concat());
-                let number = containers.iter().find_map(|container| pods::port_number(container, target));
+                let containers = workload
+                    .node
+                    .items_at(&[&POD[..], &["containers"]].concat());
+                let number = containers
+                    .iter()
+                    .find_map(|container| pods::port_number(container, target));
                 match number {
-                    None => found.push(at(service, target, format!("{} has no such port", workload.name()))),
+                    None => found.push(at(
+                        service,
+                        target,
+                        format!("{} has no such port", workload.name()),
+                    )),
                     Some(number) => found.extend(policies_let_in(layer, workload, number)),
                 }
             }
@@ -261,7 +347,11 @@ fn policies_let_in(layer: &Layer, workload: &Object, number: i64) -> Option<Prob
     let about = |policy: &&Object| {
         let kinds = policy.node.items_at(&["spec", "policyTypes"]);
         let is_about_ingress = kinds.iter().any(|kind| kind.text() == Some("Ingress"));
-        is_about_ingress && policy.node.at(&path).is_none_or(|selector| selects(selector, workload))
+        is_about_ingress
+            && policy
+                .node
+                .at(&path)
+                .is_none_or(|selector| selects(selector, workload))
     };
     let mut policies = layer.of_kind("NetworkPolicy").filter(about).peekable();
     let first = *policies.peek()?;
@@ -270,5 +360,10 @@ fn policies_let_in(layer: &Layer, workload: &Object, number: i64) -> Option<Prob
         let mut ports = rules.flat_map(|rule| rule.items_at(&["ports"]));
         ports.any(|port| port.integer_at(&["port"]) == Some(number))
     });
-    (!lets_in).then(|| first.problem(&["spec", "ingress"], format!("lets nobody reach port {number} of {}", workload.name())))
+    (!lets_in).then(|| {
+        first.problem(
+            &["spec", "ingress"],
+            format!("lets nobody reach port {number} of {}", workload.name()),
+        )
+    })
 }

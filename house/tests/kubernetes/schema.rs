@@ -46,14 +46,29 @@ impl Schemas {
         let kind = format!("{} {}", text("apiVersion"), text("kind"));
         let name = document.text_at(&["metadata", "name"]).unwrap_or("?");
         let Some(definition) = self.root["kinds"][&kind].as_str() else {
-            let what = format!("no schema of `{kind}`: correct it, or name it in `k8s/lab/schemas` and take them anew");
+            let what = format!(
+                "no schema of `{kind}`: correct it, or name it in `k8s/lab/schemas` and take them anew"
+            );
             return vec![Problem::new(format!("{file}:{}", document.line), what)];
         };
-        self.check_as(definition, file, &format!("{} {name}", text("kind")), document, extent)
+        self.check_as(
+            definition,
+            file,
+            &format!("{} {name}", text("kind")),
+            document,
+            extent,
+        )
     }
 
     /// The same for a definition that is named; `object` is what problems call it.
-    pub fn check_as(&self, definition: &str, file: &str, object: &str, node: &Node, extent: Extent) -> Vec<Problem> {
+    pub fn check_as(
+        &self,
+        definition: &str,
+        file: &str,
+        object: &str,
+        node: &Node,
+        extent: Extent,
+    ) -> Vec<Problem> {
         let mut walk = Walk {
             schemas: self,
             file,
@@ -73,7 +88,11 @@ impl Walk<'_> {
             None => schema,
         };
         if schema.is_null() {
-            return self.report(node, path, "its definition is missing from the schemas".into());
+            return self.report(
+                node,
+                path,
+                "its definition is missing from the schemas".into(),
+            );
         }
         if node.value == Value::Null {
             if self.extent == Extent::Whole {
@@ -92,7 +111,11 @@ impl Walk<'_> {
             && !allowed.iter().any(|value| value == text)
         {
             let allowed: Vec<_> = allowed.iter().filter_map(Json::as_str).collect();
-            self.report(node, path, format!("`{text}` is none of {}", allowed.join(", ")));
+            self.report(
+                node,
+                path,
+                format!("`{text}` is none of {}", allowed.join(", ")),
+            );
         }
         match &node.value {
             Value::Map(entries) => self.map(schema, node, entries, path),
@@ -101,7 +124,8 @@ impl Walk<'_> {
                     self.node(&schema["items"], item, &format!("{path}[{nth}]"));
                 }
             }
-            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) => {}
+            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) => {
+            }
         }
     }
 
@@ -109,7 +133,11 @@ impl Walk<'_> {
         let properties = schema["properties"].as_object();
         let others = &schema["additionalProperties"];
         for (key, value) in entries {
-            let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            let below = if path.is_empty() {
+                key.clone()
+            } else {
+                format!("{path}.{key}")
+            };
             match properties.and_then(|properties| properties.get(key)) {
                 Some(known) => self.node(known, value, &below),
                 None if !others.is_null() => self.node(others, value, &below),
@@ -132,7 +160,8 @@ impl Walk<'_> {
     fn report(&mut self, node: &Node, path: &str, what: String) {
         let (file, object, line) = (self.file, &self.object, node.line);
         let place = format!("{file}:{line}: {object}: {path}");
-        self.problems.push(Problem::new(place.trim_end_matches([':', ' ']), what));
+        self.problems
+            .push(Problem::new(place.trim_end_matches([':', ' ']), what));
     }
 }
 
@@ -197,25 +226,43 @@ mod tests {
     #[test]
     fn an_unknown_field_is_reported_with_line_document_and_path() {
         let found = problems("spec:\n  image: x\n  ports:\n    - prot: 1\n");
-        assert_eq!(found, ["t.yaml:7: Thing a: spec.ports[0].prot: there is no such field"]);
+        assert_eq!(
+            found,
+            ["t.yaml:7: Thing a: spec.ports[0].prot: there is no such field"]
+        );
     }
 
     #[test]
     fn a_wrong_type_is_reported() {
         let found = problems("spec:\n  image: x\n  replicas: \"2\"\n");
-        assert_eq!(found, ["t.yaml:6: Thing a: spec.replicas: must be integer, not string"]);
+        assert_eq!(
+            found,
+            ["t.yaml:6: Thing a: spec.replicas: must be integer, not string"]
+        );
         let found = problems("spec: {image: x, ports: {port: 1}}\n");
-        assert_eq!(found, ["t.yaml:4: Thing a: spec.ports: must be array, not object"]);
+        assert_eq!(
+            found,
+            ["t.yaml:4: Thing a: spec.ports: must be array, not object"]
+        );
         let found = problems("spec: {image: x, policy: never}\n");
-        assert_eq!(found, ["t.yaml:4: Thing a: spec.policy: `never` is none of Always, Never"]);
+        assert_eq!(
+            found,
+            ["t.yaml:4: Thing a: spec.policy: `never` is none of Always, Never"]
+        );
         let found = problems("spec: {image: }\n");
         assert_eq!(found, ["t.yaml:4: Thing a: spec.image: has no value"]);
     }
 
     #[test]
     fn what_is_missing_is_reported_of_whole_objects_alone() {
-        assert_eq!(problems("spec: {}\n"), ["t.yaml:4: Thing a: spec: `image` is missing"]);
-        assert_eq!(problems_in("spec: {replicas: ~}\n", Extent::Part), Vec::<String>::new());
+        assert_eq!(
+            problems("spec: {}\n"),
+            ["t.yaml:4: Thing a: spec: `image` is missing"]
+        );
+        assert_eq!(
+            problems_in("spec: {replicas: ~}\n", Extent::Part),
+            Vec::<String>::new()
+        );
         assert_eq!(problems_in("spec: {replica: 1}\n", Extent::Part).len(), 1);
     }
 
@@ -224,6 +271,10 @@ mod tests {
         let document = &yaml::parse("t.yaml", "apiVersion: v2\nkind: Thing\n").expect("YAML")[0];
         let schemas = Schemas::parse(SCHEMAS).expect("schemas");
         let found = schemas.check("t.yaml", document, Extent::Whole);
-        assert!(found[0].to_string().starts_with("t.yaml:1: no schema of `v2 Thing`"));
+        assert!(
+            found[0]
+                .to_string()
+                .starts_with("t.yaml:1: no schema of `v2 Thing`")
+        );
     }
 }

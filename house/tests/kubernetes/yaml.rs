@@ -3,8 +3,6 @@
 //! They read YAML 1.1, where `on` is true and `0440` is octal; today's parsers
 //! read 1.2, where neither is. What means different things to the two is refused.
 
-use std::borrow::Cow;
-
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
 
 use crate::Problem;
@@ -161,8 +159,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn problem(&self, mark: Marker, what: impl Into<Cow<'static, str>>) -> Problem {
-        let what: Cow<'static, str> = what.into();
+    fn problem(&self, mark: Marker, what: impl Into<String>) -> Problem {
         Problem::new(format!("{}:{}", self.file, mark.line()), what)
     }
 }
@@ -176,7 +173,9 @@ fn scalar(text: &str, style: ScalarStyle) -> Result<Value, &'static str> {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
         "true" | "True" | "TRUE" => Value::Bool(true),
         "false" | "False" | "FALSE" => Value::Bool(false),
-        _ if is_switch(text) => return Err("true or false to some readers: quote it, or write that"),
+        _ if is_switch(text) => {
+            return Err("true or false to some readers: quote it, or write that");
+        }
         _ => number(text)?.unwrap_or_else(|| Value::Text(text.to_owned())),
     })
 }
@@ -198,7 +197,11 @@ fn number(text: &str) -> Result<Option<Value>, &'static str> {
             .all(|c| c.is_ascii_digit() || also.contains(c))
     };
     let is_octal = digits.len() > 1 && digits.starts_with('0') && only("_");
-    if is_octal || digits.starts_with("0o") || digits.starts_with("0x") || digits.contains('_') && only("_") {
+    if is_octal
+        || digits.starts_with("0o")
+        || digits.starts_with("0x")
+        || digits.contains('_') && only("_")
+    {
         return Err("a number to some readers and another to others: write it in decimal");
     }
     if digits.contains(':') && only(":") {
@@ -229,7 +232,10 @@ mod tests {
         let item = &first.items_at(&["b"])[1];
         assert_eq!(item.line, 4);
         assert!(item.is_at(&["c"], true));
-        assert_eq!(item.at(&["d"]).map(|node| &node.value), Some(&Value::Float(1.5)));
+        assert_eq!(
+            item.at(&["d"]).map(|node| &node.value),
+            Some(&Value::Float(1.5))
+        );
         assert_eq!(item.at(&["e"]).map(|node| &node.value), Some(&Value::Null));
         assert_eq!(item.text_at(&["f"]), Some("1"));
         assert_eq!(documents[1].text_at(&["g"]), Some("10.0.0.1"));
@@ -244,7 +250,10 @@ mod tests {
 
     #[test]
     fn a_key_that_stands_twice_and_broken_text_are_refused_with_their_line() {
-        assert_eq!(problem("a: 1\nb: 2\na: 3\n"), "a.yaml:3: `a` stands here twice");
+        assert_eq!(
+            problem("a: 1\nb: 2\na: 3\n"),
+            "a.yaml:3: `a` stands here twice"
+        );
         assert!(problem("a: [1\nb: 2\n").starts_with("a.yaml:"));
         assert!(problem("a: &x 1\nb: *x\n").starts_with("a.yaml:2: an alias"));
     }
