@@ -188,7 +188,7 @@ fn a_file_that_the_host_would_refuse_is_noticed_with_its_line() {
         DEPLOYMENT,
         "name: wharf-config",
         "name: wharf-conf",
-        "wharf-conf",
+        "no config map",
     );
 }
 
