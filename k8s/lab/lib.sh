@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # What the lab's programs share: where things are, and how the namespace and the
 # API server are reached. Sourced by them.
 
