@@ -44,6 +44,22 @@ wharf *args: build
 audit-verify *args: build
     @exec "{{ target / "debug/audit-verify" }}" "$@"
 
+# Build the host's image, static and FROM scratch, to target/image/wharf.tar (docs/kubernetes.md)
+image *name:
+    @tools/image "{{ target }}" "$@"
+
+# Run the lab, a Kubernetes of one node on this machine, as root: up, down, kubectl … (without words: what it can do)
+k8s-lab *args:
+    @k8s/lab/lab "$@"
+
+# Take the API server's schemas from the running lab into k8s/schemas.json
+k8s-schemas:
+    @k8s/lab/schemas
+
+# Roll the hosts of a real Kubernetes under load, and see that nothing is lost; skips where it cannot run (`--help`)
+k8s-e2e *args:
+    @k8s/lab/e2e "{{ target }}" "$@"
+
 # Format all Rust code
 fmt:
     cargo fmt --all

@@ -71,7 +71,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("demo", &["host/core", "handlers"]),
     ("sdk", &["sdk"]),
     ("handlers", &["handlers", "sdk"]),
-    ("house", &[]),
+    // What manifests carry for a host is read by the host's own parsers.
+    ("house", &["host/core"]),
 ];
 
 /// The packages of a workspace and what each one needs.
