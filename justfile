@@ -19,7 +19,7 @@ demo *args: build handlers
     @exec "{{ wharf }}" demo --handlers "$WHARF_BUNDLES" "$@"
 
 # Everything that must hold before a commit: format, lints, units, bundles, end-to-end tests
-test: lint handlers
+test: lint handlers rotel
     cargo test --workspace
 
 # Build the host, the tools and the native side of the handlers
@@ -43,6 +43,10 @@ wharf *args: build
 [no-cd]
 audit-verify *args: build
     @exec "{{ target / "debug/audit-verify" }}" "$@"
+
+# Bring the collector that one test sends spans to, where it can run
+rotel:
+    @tools/rotel
 
 # Format all Rust code
 fmt:

@@ -31,3 +31,4 @@ pub mod progress;
 pub mod record;
 pub mod report;
 pub mod route;
+pub mod trace;

@@ -24,13 +24,14 @@ use wharf_jetstream::parking::Parking;
 use wharf_jetstream::publisher::Publisher;
 use wharf_jetstream::timers::Timers;
 use wharf_telemetry::metrics::{HandlerMetrics, Metrics};
+use wharf_telemetry::traces::Traces;
 
 use crate::cli::failure::Failure;
 use crate::codes::Code;
 use crate::deploy::Parcel;
 use crate::handler::{Handler, Source};
 use crate::run::HostOptions;
-use crate::version::{Destination, Version};
+use crate::version::{self, Destination, Version};
 use crate::watchdog::Watchdog;
 
 /// Records and emissions that may be under way at once, all handlers together.
@@ -148,6 +149,7 @@ pub struct Parts {
     commits: Publisher,
     emissions: Publisher,
     metrics: Arc<Metrics>,
+    traces: Traces,
     loaded: Mutex<Loaded>,
 }
 
@@ -160,6 +162,7 @@ impl Parts {
         outbound: Arc<Outbound>,
         broker: Broker,
         metrics: Arc<Metrics>,
+        traces: Traces,
         loaded: Loaded,
     ) -> anyhow::Result<Self> {
         Ok(Self {
@@ -172,6 +175,7 @@ impl Parts {
             emissions: Publisher::new(broker.emit().clone(), WINDOW).await?,
             broker,
             metrics,
+            traces,
         })
     }
 
@@ -213,6 +217,7 @@ impl Parts {
         Ok(Version {
             number,
             manifest_digest: named.manifest,
+            templates: version::templates(&manifest),
             destinations,
             needs: manifest.needs.keys().map(need).collect(),
             message_bytes_max: message_bytes_max.saturating_sub(HEADERS_BYTES),
@@ -270,6 +275,7 @@ impl Parts {
             watchdog: Watchdog::default(),
             in_flight: Semaphore::new(manifest.max_in_flight as usize),
             metrics: self.metrics.handler(&manifest.name),
+            tracer: self.traces.tracer(&manifest.name, lineage.as_str()),
             record_bytes_max: max_payload.saturating_sub(RECORD_HEADROOM_BYTES / 4),
             version: ArcSwap::from_pointee(version),
             runtime: self.runtime.clone(),

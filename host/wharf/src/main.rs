@@ -23,6 +23,7 @@ mod owner;
 mod park;
 mod pipeline;
 mod run;
+mod spans;
 mod standing;
 mod supervisor;
 mod sweep;
