@@ -89,12 +89,14 @@ pub async fn dead_timer(
 ) -> Result<(), Stopped> {
     let work = Work::timer(&entity.key, timer, &owner.handler);
     let (code, message) = cause(known, &work);
+    work.trace.died(&code);
     let entry = Entry {
         code,
         message,
         ..describe(owner, &work)
     };
     write(owner, entity, &work, known, entry).await?;
+    work.trace.end(Settlement::Dead.outcome());
     drop_timer(owner, entity, &work.event.id).await
 }
 

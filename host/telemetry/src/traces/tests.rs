@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Instant;
 
-use opentelemetry::trace::{SpanKind, Status};
+use opentelemetry::trace::{SpanId, SpanKind, Status};
 use opentelemetry_sdk::trace::SpanData;
 use wharf_core::outcome::CallResult;
 
@@ -99,11 +99,9 @@ fn settled(tracer: &Tracer) {
     trace.end(EventOutcome::Committed);
 }
 
-#[tokio::test]
-async fn an_event_becomes_a_consumer_span_with_its_phases_below_it() {
-    let (tracer, queue, _) = unsent(Sampler::parent_based(1.0), "100");
+/// An event that failed once, and the ids of its attempts' spans.
+async fn twice_tried(tracer: &Tracer) -> (Context, [u64; 2]) {
     let trace = tracer.begin(Some(PARENT), about);
-    let own = trace.context().expect("traces are on");
     trace.waited();
     trace.span(Phase::Load, async {}).await;
     let first = trace.attempt().expect("traces are on");
@@ -119,34 +117,62 @@ async fn an_event_becomes_a_consumer_span_with_its_phases_below_it() {
     trace.span(Phase::Publish(2), async {}).await;
     trace.since(Phase::Settle, Instant::now());
     trace.end(EventOutcome::Committed);
+    let own = trace.context().expect("traces are on");
+    (own, [first.context.span_id, second.context.span_id])
+}
 
+#[tokio::test]
+async fn the_phases_and_attempts_of_an_event_are_spans_below_its_own() {
+    let (tracer, queue, _) = unsent(Sampler::parent_based(1.0), "100");
+    let (own, [first, second]) = twice_tried(&tracer).await;
     let spans = spans(&queue);
-    let names: Vec<&str> = spans.iter().map(|span| &*span.name).collect();
+    let under: Vec<(&str, SpanId)> = spans[1..]
+        .iter()
+        .map(|span| (&*span.name, span.parent_span_id))
+        .collect();
     let expected = [
-        "process shop.order.{order}.placed",
-        "lane wait",
-        "load",
-        "invoke",
-        "POST",
-        "hold",
-        "invoke",
-        "POST",
-        "commit",
-        "publish",
-        "settle",
+        ("lane wait", own.span_id),
+        ("load", own.span_id),
+        ("invoke", own.span_id),
+        ("POST", first),
+        ("hold", own.span_id),
+        ("invoke", own.span_id),
+        ("POST", second),
+        ("commit", own.span_id),
+        ("publish", own.span_id),
+        ("settle", own.span_id),
     ];
-    assert_eq!(names, expected);
-    let process = &spans[0];
+    assert_eq!(under, expected.map(|(name, id)| (name, SpanId::from(id))));
+    for span in &spans {
+        assert_eq!(span.span_context.trace_id(), own.trace_id.into());
+        assert!(span.span_context.is_sampled());
+        assert!(span.start_time <= span.end_time, "{}", span.name);
+    }
+    assert_eq!(spans[3].status, Status::error("gateway-down"));
+    let error = text(&spans[3], "error.type");
+    assert_eq!(error.as_deref(), Some("gateway-down"));
+    assert_eq!(spans[6].status, Status::Unset);
+    let count = text(&spans[9], "messaging.batch.message_count");
+    assert_eq!(count.as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn the_span_of_an_event_is_a_consumers_below_the_messages_own() {
+    let (tracer, queue, _) = unsent(Sampler::parent_based(1.0), "100");
+    let (own, _) = twice_tried(&tracer).await;
+    let process = &spans(&queue)[0];
+    assert_eq!(process.name, "process shop.order.{order}.placed");
     assert_eq!(process.span_kind, SpanKind::Consumer);
     assert_eq!(process.span_context.span_id(), own.span_id.into());
     assert_eq!(process.parent_span_id, 0x00f0_67aa_0ba9_02b7.into());
     assert!(process.parent_span_is_remote);
     assert_eq!(process.status, Status::Unset);
+    let destination = "shop.order.ORD-1.placed";
     for (key, value) in [
         ("messaging.system", "nats"),
         ("messaging.operation.type", "process"),
         ("messaging.operation.name", "process"),
-        ("messaging.destination.name", "shop.order.ORD-1.placed"),
+        ("messaging.destination.name", destination),
         (
             "messaging.destination.template",
             "shop.order.{order}.placed",
@@ -162,31 +188,6 @@ async fn an_event_becomes_a_consumer_span_with_its_phases_below_it() {
     ] {
         assert_eq!(text(process, key).as_deref(), Some(value), "{key}");
     }
-    for span in &spans {
-        assert_eq!(span.span_context.trace_id(), own.trace_id.into());
-        assert!(span.span_context.is_sampled());
-        assert!(span.start_time <= span.end_time, "{}", span.name);
-    }
-    let under = |span: &SpanData| span.parent_span_id;
-    let (first, second) = (first.context.span_id, second.context.span_id);
-    for (at, span) in spans.iter().enumerate().skip(1) {
-        let parent = match at {
-            4 => first,
-            7 => second,
-            _ => own.span_id,
-        };
-        assert_eq!(under(span), parent.into(), "{}", span.name);
-    }
-    assert_eq!(spans[3].status, Status::error("gateway-down"));
-    assert_eq!(
-        text(&spans[3], "error.type").as_deref(),
-        Some("gateway-down")
-    );
-    assert_eq!(spans[6].status, Status::Unset);
-    assert_eq!(
-        text(&spans[9], "messaging.batch.message_count").as_deref(),
-        Some("2")
-    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use wharf_demo::load::Spec;
 use wharf_demo::metrics::Samples;
 use wharf_demo::process::free_port;
 
@@ -47,7 +48,7 @@ async fn a_drain_sends_what_waits_and_is_not_held_up_by_a_collector_that_hangs()
         .env
         .push(("OTEL_BSP_SCHEDULE_DELAY".into(), "3600000".into()));
     let mut host = site.host().await;
-    place(&site.client().await, &orders(1, 1_000.0)).await;
+    place(&site.client().await, &order(1)).await;
     assert_balanced(&site, &host, 1, "").await;
     assert_eq!(receiver.spans(), [] as [Span; 0], "no batch is full");
     let ended = host.term(ENDS_WITHIN).await.expect("SIGTERM is sent");
@@ -66,17 +67,22 @@ async fn a_drain_sends_what_waits_and_is_not_held_up_by_a_collector_that_hangs()
     let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), silent.url());
     site.options.env.push(endpoint);
     let mut host = site.host().await;
-    let spec = wharf_demo::load::Spec {
-        first: 2,
-        ..orders(1, 1_000.0)
-    };
-    place(&site.client().await, &spec).await;
+    place(&site.client().await, &order(2)).await;
     assert_balanced(&site, &host, 2, "").await;
     let told = Instant::now();
     let ended = host.term(ENDS_WITHIN).await.expect("SIGTERM is sent");
     println!("ended {:?} after SIGTERM", told.elapsed());
     assert!(ended.success(), "{ended}");
     assert!(site.host_log().contains("too slow for the last spans"));
+}
+
+/// One order that can be served.
+fn order(first: u32) -> Spec {
+    Spec {
+        first,
+        stock: 50,
+        ..orders(1, 1_000.0)
+    }
 }
 
 /// The time that orders take as fast as they can, and what the host counted.

@@ -1,4 +1,5 @@
-//! One order, through all five handlers, as one tree of spans.
+//! One order, through all five handlers of the shop and the one beside it, as
+//! one tree of spans.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,7 @@ type Step = (
 );
 
 /// What happens of an order that is paid.
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     ("order", "placed", None),
     ("inventory", "reserve", Some(("order", "placed"))),
     ("order", "stock-reserved", Some(("inventory", "reserve"))),
@@ -29,6 +30,11 @@ const STEPS: [Step; 14] = [
     ("inventory", "commit", Some(("order", "payment-captured"))),
     (
         "notification",
+        "confirmed",
+        Some(("order", "payment-captured")),
+    ),
+    (
+        "ledger-count",
         "confirmed",
         Some(("order", "payment-captured")),
     ),
@@ -166,7 +172,8 @@ fn assert_process(span: &Span, handler: &str) {
         "order" | "notification" => "shop.order.{order}.",
         "inventory" => "shop.inventory.{sku}.",
         "payment" => "shop.payment.{order}.",
-        _ => "shop.{aggregate}.{id}.>",
+        "audit" => "shop.{aggregate}.{id}.>",
+        _ => "shop.{aggregate}.{id}.confirmed",
     };
     let name = format!("process {template}");
     assert!(span.name.starts_with(&name), "{span:#?}");
@@ -200,7 +207,9 @@ fn assert_children(spans: &[Span], span: &Span, what: (&str, &str)) -> usize {
     let expected: &[&str] = match what {
         // At least once: no record is written.
         ("notification", _) => &["invoke", "lane wait", "load", "settle"],
-        ("inventory", "commit") => &["commit", "invoke", "lane wait", "load", "settle"],
+        ("inventory", "commit") | ("ledger-count", _) => {
+            &["commit", "invoke", "lane wait", "load", "settle"]
+        }
         _ => &["commit", "invoke", "lane wait", "load", "publish", "settle"],
     };
     assert_eq!(phases, expected, "{what:?}");
