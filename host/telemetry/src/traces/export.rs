@@ -1,6 +1,6 @@
 //! The thread that makes spans and sends them.
 //!
-//! A thread of its own, with a runtime of its own: whatever a collector does,
+//! Threads of their own, with a runtime of their own: whatever a collector does,
 //! no worker of the host is ever in it.
 
 use std::collections::HashMap;
@@ -44,7 +44,11 @@ pub(super) fn start(
     queue: Arc<Queue>,
 ) -> Result<(), Error> {
     let failed = |error: &dyn std::fmt::Display| Error::TraceExport(error.to_string());
-    let runtime = Builder::new_current_thread()
+    // A worker of its own keeps connections going between batches: one whose
+    // answer nobody waits for any more is closed then, and not with the next.
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("traces-io")
         .enable_all()
         .build()
         .map_err(|error| failed(&error))?;

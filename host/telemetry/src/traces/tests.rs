@@ -367,8 +367,10 @@ fn collector(answer: Option<&'static str>) -> (String, thread::JoinHandle<Vec<u8
                 .write_all(text.as_bytes())
                 .expect("the answer is sent");
         } else {
-            // Until the other side gives up.
-            let _ = stream.read(&mut bytes);
+            let patience = Some(Duration::from_secs(20));
+            stream.set_read_timeout(patience).expect("a time-out");
+            let gone = stream.read(&mut bytes).expect("the other side gives up");
+            assert_eq!(gone, 0, "nothing more is sent");
         }
         seen
     });
