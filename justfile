@@ -19,7 +19,7 @@ demo *args: build handlers
     @exec "{{ wharf }}" demo --handlers "$WHARF_BUNDLES" "$@"
 
 # Everything that must hold before a commit: format, lints, units, bundles, end-to-end tests
-test: lint handlers
+test: lint handlers rotel
     cargo test --workspace
 
 # Build the host, the tools and the native side of the handlers
@@ -59,6 +59,10 @@ k8s-schemas:
 # Roll the hosts of a real Kubernetes under load, and see that nothing is lost; skips where it cannot run (`--help`)
 k8s-e2e *args:
     @k8s/lab/e2e "{{ target }}" "$@"
+
+# Bring the collector that one test sends spans to, where it can run
+rotel:
+    @tools/rotel
 
 # Format all Rust code
 fmt:

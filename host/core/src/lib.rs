@@ -32,3 +32,4 @@ pub mod progress;
 pub mod record;
 pub mod report;
 pub mod route;
+pub mod trace;

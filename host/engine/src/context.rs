@@ -22,6 +22,7 @@ use crate::journal::Journal;
 use crate::limiter::Limiter;
 use crate::meter::Meter;
 use crate::observations::{Observations, SeenLabels};
+use crate::outbound::trace::{Exchange, Trace};
 use crate::random::Stream;
 use crate::stdio::Stdio;
 
@@ -47,6 +48,8 @@ pub(crate) struct Scene {
     /// None during the trial start: there is no event then.
     pub(crate) subject: Option<Subject>,
     pub(crate) calls: Vec<Call>,
+    /// Those of the calls that went out, when somebody records the trace.
+    pub(crate) exchanges: Vec<Exchange>,
     /// How often each equal call was sent before, for derived keys.
     pub(crate) sent: BTreeMap<(String, String, String), u32>,
     pub(crate) observations: Observations,
@@ -57,7 +60,7 @@ pub(crate) struct Scene {
 pub(crate) struct Subject {
     pub(crate) event: Arc<Event>,
     pub(crate) lineage: Arc<str>,
-    pub(crate) traceparent: Option<Arc<str>>,
+    pub(crate) trace: Trace,
     pub(crate) deadline: Instant,
 }
 

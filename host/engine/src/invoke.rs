@@ -20,6 +20,7 @@ use crate::component::Component;
 use crate::context::{Desk, Scene, Subject};
 use crate::journal::{Journal, Speaker};
 use crate::observations::Observation;
+use crate::outbound::trace::{Exchange, Trace};
 use crate::runtime::Runtime;
 use crate::start::{Exports, Instance};
 
@@ -36,8 +37,8 @@ pub struct Attempt<'a> {
     pub state: Option<State<'a>>,
     /// The handler's lineage: part of every derived key.
     pub lineage: Arc<str>,
-    /// Trace context of the attempt itself; calls get spans below it.
-    pub traceparent: Option<Arc<str>>,
+    /// Its place in a trace.
+    pub trace: Trace,
     /// Ends the attempt, uncounted: drain, swap, lost ownership.
     pub cancel: CancellationToken,
 }
@@ -58,6 +59,8 @@ pub struct Report {
     pub outcome: Outcome,
     /// Every call to a need, in order, also when the attempt did not end well.
     pub calls: Vec<Call>,
+    /// The calls as a trace tells them; empty when nobody records it.
+    pub exchanges: Vec<Exchange>,
     /// What the guest measured, already held to the manifest.
     pub observations: Vec<Observation>,
     /// Observations and labels that the manifest does not declare.
@@ -130,14 +133,14 @@ fn prepare(component: &Component, attempt: &Attempt<'_>, began: Instant) -> Inst
             handler: Arc::clone(&component.settings.handler),
             version: Arc::clone(&component.version),
             event: Arc::clone(event),
-            traceparent: attempt.traceparent.clone(),
+            trace: attempt.trace,
         }),
         limits.log_bytes,
     );
     let subject = Subject {
         event: Arc::clone(event),
         lineage: Arc::clone(&attempt.lineage),
-        traceparent: attempt.traceparent.clone(),
+        trace: attempt.trace,
         deadline: began + limits.time,
     };
     let scene = Scene {
@@ -301,6 +304,7 @@ impl Report {
         Self {
             outcome: Outcome::Cancelled,
             calls: Vec::new(),
+            exchanges: Vec::new(),
             observations: Vec::new(),
             observations_dropped: 0,
             log_bytes_cut: 0,
@@ -317,6 +321,7 @@ impl Report {
         Self {
             outcome,
             calls: scene.calls,
+            exchanges: scene.exchanges,
             observations: scene.observations.kept,
             observations_dropped: scene.observations.dropped,
             log_bytes_cut: context.desk.journal().finish(),

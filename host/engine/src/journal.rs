@@ -11,7 +11,7 @@ use serde::Serializer;
 use wharf_core::contract::Event;
 
 use crate::bindings::log::Level;
-use crate::outbound::trace;
+use crate::outbound::trace::Trace;
 use crate::text;
 
 /// Longer lines of stdout and stderr are split.
@@ -28,7 +28,7 @@ pub(crate) struct Speaker {
     /// The short form of the component's digest.
     pub(crate) version: Arc<str>,
     pub(crate) event: Arc<Event>,
-    pub(crate) traceparent: Option<Arc<str>>,
+    pub(crate) trace: Trace,
 }
 
 /// The lines of one attempt.
@@ -155,7 +155,7 @@ impl Journal {
                     version = &*speaker.version,
                     event_id = speaker.event.id,
                     key = speaker.event.key,
-                    trace_id = trace::trace_id(speaker.traceparent.as_deref()),
+                    trace_id = speaker.trace.id(),
                     fields = %Json(fields),
                     "{}",
                     text::printable(message),

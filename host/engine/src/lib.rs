@@ -9,9 +9,11 @@
 pub use allocator::Allocator;
 pub use component::{Component, Settings};
 pub use error::Error;
+pub use http::Method;
 pub use invoke::{Attempt, Report, State};
 pub use load::LoadError;
 pub use observations::Observation;
+pub use outbound::trace::{Exchange, Server, Trace};
 pub use outbound::{Outbound, Place};
 pub use runtime::{Runtime, RuntimeConfig, Usage};
 

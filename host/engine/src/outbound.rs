@@ -130,6 +130,12 @@ impl Outbound {
         places.needs.get(need).map(|need| need.gate.in_flight())
     }
 
+    /// Where the need is now.
+    pub(crate) fn server(&self, need: &str) -> Option<trace::Server> {
+        let places = self.places.load();
+        places.needs.get(need).map(|need| need.address.server())
+    }
+
     /// The header that carries the need's credential, lower case.
     pub(crate) fn auth_header(&self, need: &str) -> Option<HeaderName> {
         let places = self.places.load();

@@ -69,6 +69,7 @@ async fn a_call_reaches_its_need_with_what_the_host_adds() {
         took_ms: only_call(&report).took_ms,
     };
     assert_eq!(only_call(&report), expected);
+    let exchanges = report.exchanges.clone();
     assert_eq!(put_text(report), "201 [x-a=1,x-a=2,content-length=4] done");
 
     let request = server.first_request().await;
@@ -89,8 +90,21 @@ async fn a_call_reaches_its_need_with_what_the_host_adds() {
     assert!(traceparent.starts_with("traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-"));
     assert!(
         !traceparent.contains("00f067aa0ba902b7"),
-        "the span is the attempt's own"
+        "the span is the call's own"
     );
+    let [exchange] = &exchanges[..] else {
+        panic!("one call went out: {exchanges:?}")
+    };
+    assert!(traceparent.contains(&format!("-{:016x}-", exchange.span_id)));
+    assert_eq!(exchange.method.as_str(), "POST");
+    assert_eq!(exchange.status, Some(201));
+    assert_eq!(exchange.result, CallResult::Answered);
+    let at = exchange.server.as_ref().expect("its place is known");
+    assert_eq!(
+        format!("{}:{}", at.address, at.port),
+        server.address.to_string()
+    );
+    assert!(exchange.took.is_some());
 }
 
 #[tokio::test]

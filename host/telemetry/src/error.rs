@@ -11,6 +11,8 @@ pub enum Error {
     LogsInstalled,
     #[error("the thread that writes logs does not start")]
     LogWriter(#[source] std::io::Error),
+    #[error("traces cannot be exported: {0}")]
+    TraceExport(String),
     #[error("metric `{metric}` begins like those of the host; give it another name")]
     MetricReserved { metric: String },
     #[error(

@@ -16,6 +16,7 @@ mod handler;
 mod labels;
 mod need;
 mod process;
+mod span;
 mod state;
 
 #[cfg(test)]
@@ -34,8 +35,9 @@ pub use catalog::{Definition, HOST, Kind};
 use families::Families;
 use guest::Guest;
 pub use handler::{HandlerMetrics, PartitionMetrics};
-pub use labels::{AttemptResult, EventOutcome, ReopenReason, UnsettledState};
+pub use labels::{AttemptResult, EventOutcome, ReopenReason, SpanLoss, UnsettledState};
 pub use need::NeedMetrics;
+pub use span::SpanMetrics;
 pub use state::Unsettled;
 
 /// The `content-type` of [`Metrics::encode`].
@@ -84,6 +86,11 @@ impl Metrics {
         let mut needs = self.needs.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || Arc::new(NeedMetrics::new(name, &self.families));
         Arc::clone(needs.entry(name.to_owned()).or_insert_with(new))
+    }
+
+    /// The metrics of spans.
+    pub fn spans(&self) -> SpanMetrics {
+        SpanMetrics::new(&self.families)
     }
 
     /// Takes the metrics that a handler's manifest declares, in place of those

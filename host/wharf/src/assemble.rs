@@ -25,13 +25,14 @@ use wharf_jetstream::publisher::Publisher;
 use wharf_jetstream::registry::ObjectError;
 use wharf_jetstream::timers::Timers;
 use wharf_telemetry::metrics::{HandlerMetrics, Metrics};
+use wharf_telemetry::traces::Traces;
 
 use crate::cli::failure::Failure;
 use crate::codes::Code;
 use crate::deploy::Parcel;
 use crate::handler::{Handler, Source};
 use crate::run::HostOptions;
-use crate::version::{Destination, Version};
+use crate::version::{self, Destination, Version};
 use crate::watchdog::Watchdog;
 
 /// Records and emissions that may be under way at once, all handlers together.
@@ -149,6 +150,7 @@ pub struct Parts {
     commits: Publisher,
     emissions: Publisher,
     metrics: Arc<Metrics>,
+    traces: Traces,
     loaded: Mutex<Loaded>,
 }
 
@@ -161,6 +163,7 @@ impl Parts {
         outbound: Arc<Outbound>,
         broker: Broker,
         metrics: Arc<Metrics>,
+        traces: Traces,
         loaded: Loaded,
     ) -> anyhow::Result<Self> {
         Ok(Self {
@@ -173,6 +176,7 @@ impl Parts {
             emissions: Publisher::new(broker.emit().clone(), WINDOW).await?,
             broker,
             metrics,
+            traces,
         })
     }
 
@@ -218,6 +222,7 @@ impl Parts {
         Ok(Version {
             number,
             manifest_digest: named.manifest,
+            templates: version::templates(&manifest),
             destinations,
             needs: manifest.needs.keys().map(need).collect(),
             message_bytes_max: message_bytes_max.saturating_sub(HEADERS_BYTES),
@@ -275,6 +280,7 @@ impl Parts {
             watchdog: Watchdog::default(),
             in_flight: Semaphore::new(manifest.max_in_flight as usize),
             metrics: self.metrics.handler(&manifest.name),
+            tracer: self.traces.tracer(&manifest.name, lineage.as_str()),
             record_bytes_max: max_payload.saturating_sub(RECORD_HEADROOM_BYTES / 4),
             wanted: ArcSwap::from_pointee(Digest(version.digest())),
             version: ArcSwap::from_pointee(version),

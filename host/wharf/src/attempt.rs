@@ -13,6 +13,7 @@ use wharf_telemetry::metrics::UnsettledState;
 use crate::clock;
 use crate::entity::Known;
 use crate::owner::Owner;
+use crate::spans;
 use crate::version::Version;
 use crate::work::{Stopped, Work};
 
@@ -74,6 +75,8 @@ pub async fn run(
     let version = handler.version();
     let block = waiting.or_else(|| known.record().and_then(|record| record.block.as_ref()));
     let event = event(owner, &version, work, block);
+    let number = event.attempt;
+    let span = work.trace.attempt();
     let state = known.record().and_then(|record| record.state.as_ref());
     let attempt = Attempt {
         event: Arc::new(event),
@@ -83,7 +86,7 @@ pub async fn run(
             version: state.version,
         }),
         lineage: handler.lineage_text.clone(),
-        traceparent: work.event.traceparent.as_deref().map(Arc::from),
+        trace: spans::of_calls(work, span),
         cancel: owner.cut.clone(),
     };
     work.begun.store(true, Ordering::Relaxed);
@@ -92,6 +95,8 @@ pub async fn run(
     let report = handler.runtime.invoke(&version.component, attempt).await;
     tracing::debug!(handler = handler.name(), key, event_id, "attempt ended");
     version.account(&handler.metrics, &report);
+    work.trace
+        .attempted(span, || spans::attempt(number, &version, &report));
     Ok(Trial {
         tried: Tried::Ran(Box::new(report)),
         version,

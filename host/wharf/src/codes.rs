@@ -86,6 +86,8 @@ codes! {
         "see which handlers there are with `wharf check`";
     ContextConflict = "WH0109", Usage, "a NATS context and other connection settings contradict",
         "name either the context or the rest; a context brings its own servers and credentials";
+    TraceSettings = "WH0110", Check, "traces cannot be exported as the environment says",
+        "correct or unset the OTEL_ variables that are named; docs/traces.md lists them";
 
     Unreachable = "WH0201", Unreachable, "the broker cannot be reached",
         "start nats-server there, or name another address with --nats-url";

@@ -104,7 +104,10 @@ impl Case<'_> {
                     decision
                 }
                 Err(refusal) if refusal.is_loop() => self.dead(self.too_many_hops(&refusal)),
-                Err(refusal) => self.judge(calls, Outcome::GuestFault(bad_output(&refusal))),
+                Err(refusal) => {
+                    self.work.trace.refused(GuestFaultKind::BadOutput.code());
+                    self.judge(calls, Outcome::GuestFault(bad_output(&refusal)))
+                }
             },
             Verdict::Hold { block, reason } => self.hold(block, reason),
             Verdict::Dead(death) => self.dead(death),

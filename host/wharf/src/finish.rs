@@ -7,6 +7,7 @@
 use wharf_core::admit::Duplicate;
 use wharf_core::commit;
 use wharf_core::record::{Outbox, Record, Status};
+use wharf_telemetry::traces::Phase;
 
 use crate::entity::{Entity, Known, Leftovers, Write};
 use crate::owner::Owner;
@@ -62,7 +63,7 @@ pub async fn committed(
         return Ok(Settlement::Committed);
     };
     if let Some(out) = &record.outbox {
-        outbox::publish(owner, entity, out, &work.gauge).await?;
+        publish(owner, entity, work, out).await?;
     }
     // A schedule that stands already needs no other; the sweep at a takeover
     // makes up for one that a crash kept from being made.
@@ -167,9 +168,15 @@ pub async fn emit_only(
     out: Option<Outbox>,
 ) -> Result<Settlement, Stopped> {
     if let Some(out) = &out {
-        outbox::publish(owner, entity, out, &work.gauge).await?;
+        publish(owner, entity, work, out).await?;
     }
     Ok(Settlement::Committed)
+}
+
+async fn publish(owner: &Owner, entity: &Entity, work: &Work, out: &Outbox) -> Result<(), Stopped> {
+    let phase = Phase::Publish(out.emissions.len());
+    let publish = outbox::publish(owner, entity, out, &work.gauge);
+    work.trace.span(phase, publish).await
 }
 
 /// Says to the timer stream when to look at this entity next.

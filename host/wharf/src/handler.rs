@@ -21,6 +21,7 @@ use wharf_jetstream::publisher::Publisher;
 use wharf_jetstream::reader::{self, Reader, SourceMark};
 use wharf_jetstream::timers::{ArmResult, Timers};
 use wharf_telemetry::metrics::HandlerMetrics;
+use wharf_telemetry::traces::Tracer;
 
 use crate::clock;
 use crate::entity::Entity;
@@ -52,6 +53,7 @@ pub struct Handler {
     pub in_flight: Semaphore,
     pub watchdog: Watchdog,
     pub metrics: Arc<HandlerMetrics>,
+    pub tracer: Tracer,
     /// What the record may have.
     pub record_bytes_max: u64,
 }

@@ -24,6 +24,7 @@ mod park;
 mod pipeline;
 mod run;
 mod sharing;
+mod spans;
 mod standing;
 mod supervisor;
 mod sweep;

@@ -9,6 +9,7 @@ use wharf_core::judge::HoldReason;
 use wharf_core::outcome::HostFault;
 use wharf_core::record::Block;
 use wharf_telemetry::metrics::UnsettledState;
+use wharf_telemetry::traces::Phase;
 
 use crate::clock;
 use crate::handler::Handler;
@@ -85,7 +86,8 @@ impl Owner {
     ) -> Result<Block, Stopped> {
         work.gauge.set(reason.into());
         let wait_ms = block.next_due_ms.saturating_sub(clock::now_ms());
-        self.sleep(wait_ms, &self.leave).await?;
+        let sleep = self.sleep(wait_ms, &self.leave);
+        work.trace.span(Phase::Hold, sleep).await?;
         work.gauge.set(UnsettledState::Held);
         Ok(block)
     }

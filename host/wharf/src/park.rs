@@ -14,7 +14,9 @@ use wharf_core::event::Undecodable;
 use wharf_core::judge::Death;
 use wharf_core::outcome::HostFault;
 use wharf_core::record::{Block, DeadEntry, Status, Timer};
+use wharf_core::trace::Context;
 use wharf_jetstream::parking::{self, EntryPosition, ParkResult};
+use wharf_telemetry::traces::Phase;
 
 use crate::clock;
 use crate::entity::{Entity, Known, Write};
@@ -45,6 +47,7 @@ pub async fn dead(
 ) -> Result<Settlement, Stopped> {
     let Given { death, by } = given;
     work.gauge.leave_to_record();
+    work.trace.died(&death.code);
     tracing::error!(
         handler = owner.handler.name(),
         event_id = work.event.id,
@@ -84,14 +87,16 @@ pub async fn dead_timer(
     known: &Known,
     timer: &Timer,
 ) -> Result<(), Stopped> {
-    let work = Work::timer(&entity.key, timer, &owner.handler.metrics);
+    let work = Work::timer(&entity.key, timer, &owner.handler);
     let (code, message) = cause(known, &work);
+    work.trace.died(&code);
     let entry = Entry {
         code,
         message,
         ..describe(owner, &work)
     };
     write(owner, entity, &work, known, entry).await?;
+    work.trace.end(Settlement::Dead.outcome());
     drop_timer(owner, entity, &work.event.id).await
 }
 
@@ -346,6 +351,17 @@ async fn write(
     known: &Known,
     entry: Entry,
 ) -> Result<(), Stopped> {
+    let write = write_entry(owner, entity, work, known, entry);
+    work.trace.span(Phase::Park, write).await
+}
+
+async fn write_entry(
+    owner: &Owner,
+    entity: &Entity,
+    work: &Work,
+    known: &Known,
+    entry: Entry,
+) -> Result<(), Stopped> {
     let bytes = bytes::Bytes::from(entry::encode(&entry));
     let mut revision = known.revision;
     loop {
@@ -459,21 +475,15 @@ fn describe(owner: &Owner, work: &Work) -> Entry {
         subject,
         header_block,
         data,
-        trace_id: event
-            .traceparent
-            .as_deref()
-            .and_then(trace_id)
-            .unwrap_or_default()
-            .to_owned(),
+        trace_id: work
+            .traceparent()
+            .and_then(|text| Context::parse(&text))
+            .map(Context::trace_id_text)
+            .unwrap_or_default(),
         parked_ms: clock::now_ms(),
         event_id: event.id.clone(),
         event_type: event.event_type.clone(),
         timer_id,
         ..Entry::default()
     }
-}
-
-/// The trace id of a W3C `traceparent`.
-pub fn trace_id(traceparent: &str) -> Option<&str> {
-    traceparent.split('-').nth(1).filter(|id| id.len() == 32)
 }

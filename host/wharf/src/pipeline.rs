@@ -15,6 +15,7 @@ use wharf_core::admit::{Admission, admit};
 use wharf_core::judge::HoldReason;
 use wharf_core::outcome::HostFault;
 use wharf_core::record::{Block, Record, Status};
+use wharf_telemetry::traces::Phase;
 
 use crate::attempt::{self, Trial};
 use crate::decide::{Decision, decide};
@@ -35,6 +36,7 @@ use crate::{finish, park};
 /// Safe: everything durable is one compare-and-set, and what is owed after it
 /// is found in the record again.
 pub async fn process(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlement, Stopped> {
+    work.trace.waited();
     loop {
         match AssertUnwindSafe(straight(owner, entity, work))
             .catch_unwind()
@@ -61,7 +63,8 @@ async fn straight(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlem
         if tried.is_none() {
             owner.may_start().await?;
         }
-        let known = finish::load(owner, entity).await?;
+        let load = finish::load(owner, entity);
+        let known = work.trace.span(Phase::Load, load).await?;
         match admit(known.record(), &work.facts()) {
             Admission::Run | Admission::RunRestored | Admission::Conflict
                 if owner.handler.ignores(work) =>
@@ -85,7 +88,7 @@ async fn straight(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlem
             _ => attempt::run(owner, work, &known, waiting.as_ref()).await?,
         };
         match decide(owner, entity, work, &known, waiting.as_ref(), &trial) {
-            Decision::Commit(next) => match entity.write(owner, &known, next).await? {
+            Decision::Commit(next) => match commit(owner, entity, work, &known, next).await? {
                 Write::Written(now) => {
                     return finish::committed(owner, entity, work, &known, &now).await;
                 }
@@ -94,7 +97,7 @@ async fn straight(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlem
             Decision::EmitOnly(outbox) => {
                 return finish::emit_only(owner, entity, work, outbox).await;
             }
-            Decision::Dead(next, death) => match entity.write(owner, &known, next).await? {
+            Decision::Dead(next, death) => match commit(owner, entity, work, &known, next).await? {
                 Write::Written(known) => {
                     let by = trial.version.digest();
                     let given = Given { death, by };
@@ -106,7 +109,7 @@ async fn straight(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlem
                 next,
                 block,
                 reason,
-            } => match record_hold(owner, entity, &known, next).await? {
+            } => match record_hold(owner, entity, work, &known, next).await? {
                 Write::Written(_) => waiting = Some(owner.hold(work, block, reason).await?),
                 Write::Lost => tried = Some(trial),
             },
@@ -114,6 +117,18 @@ async fn straight(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlem
             Decision::Release => return Err(Stopped),
         }
     }
+}
+
+/// Writes the next record over the one that the attempt was made on.
+async fn commit(
+    owner: &Owner,
+    entity: &Entity,
+    work: &Work,
+    known: &Known,
+    next: Record,
+) -> Result<Write, Stopped> {
+    let write = entity.write(owner, known, next);
+    work.trace.span(Phase::Commit, write).await
 }
 
 /// A restart does not shorten a backoff: an event in trouble waits until its
@@ -137,11 +152,12 @@ async fn resume_hold(owner: &Owner, work: &Work, known: &Known) -> Result<Option
 async fn record_hold(
     owner: &Owner,
     entity: &Entity,
+    work: &Work,
     known: &Known,
     next: Option<Record>,
 ) -> Result<Write, Stopped> {
     match next {
-        Some(next) => entity.write(owner, known, next).await,
+        Some(next) => commit(owner, entity, work, known, next).await,
         None => Ok(Write::Written(known.clone())),
     }
 }

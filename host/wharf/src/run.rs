@@ -15,9 +15,12 @@ use wharf_jetstream::connection::{self, Broker};
 use wharf_jetstream::registry::Registry;
 use wharf_telemetry::logs::Logs;
 use wharf_telemetry::metrics::Metrics;
+use wharf_telemetry::traces::{self, Traces};
 
 use crate::assemble::{self, Parts};
 use crate::bundle::Bundle;
+use crate::cli::failure::Failure;
+use crate::codes::Code;
 use crate::deploy::{self, Known, Parcel};
 use crate::drain::Drain;
 use crate::http::{self, Readiness};
@@ -41,6 +44,8 @@ pub struct HostOptions {
     /// Where compiled components are kept.
     pub cache_dir: Option<PathBuf>,
     pub logs: Logs,
+    /// None: no traces are wanted.
+    pub traces: Option<traces::Config>,
 }
 
 /// Runs a host until it has drained.
@@ -52,6 +57,8 @@ pub async fn host(options: Arc<HostOptions>) -> anyhow::Result<()> {
         env!("CARGO_PKG_VERSION"),
         &options.logs.dropped(),
     ));
+    let settings = settings(&options.place);
+    let traces = traces(&options, &settings.host, &metrics)?;
     let readiness = Readiness::new();
     let drain = Drain::default();
     let listen = options.place.host.listen;
@@ -74,15 +81,17 @@ pub async fn host(options: Arc<HostOptions>) -> anyhow::Result<()> {
 
     let outbound = Arc::new(Outbound::new(options.needs.clone())?);
     let started = tokio::select! {
-        started = start(&options, &runtime, outbound, &metrics, &readiness) => Some(started?),
+        started = start(&options, &runtime, outbound, &metrics, &traces, &readiness) => Some(started?),
         () = drain.leave.cancelled() => None,
     };
     if let Some((parts, registry)) = started {
-        let settings = settings(&options.place);
         supervisor::run(parts, registry, settings, &drain, readiness).await;
     }
     tracing::info!("drained");
     drain.cut.cancel();
+    if !traces.flush(traces::FLUSH_MAX) {
+        tracing::warn!("the collector was too slow for the last spans");
+    }
     // A client in the middle of a request must not hold the exit up.
     if let Ok(served) = tokio::time::timeout(SERVED_WITHIN, served).await {
         served
@@ -103,6 +112,20 @@ fn runtime(options: &HostOptions) -> anyhow::Result<Arc<Runtime>> {
     Ok(Arc::new(runtime))
 }
 
+fn traces(options: &HostOptions, instance: &str, metrics: &Metrics) -> anyhow::Result<Traces> {
+    let Some(config) = &options.traces else {
+        return Ok(Traces::off());
+    };
+    let identity = traces::Identity {
+        version: env!("CARGO_PKG_VERSION"),
+        instance,
+    };
+    let started = Traces::start(config, identity, metrics.spans());
+    let started = started.map_err(|error| Failure::new(Code::TraceSettings, error.to_string()))?;
+    tracing::info!(endpoint = %config.endpoint, "traces go to a collector");
+    Ok(started)
+}
+
 /// Deploys the bundles that the host was given, if any; what runs then is the
 /// registry's to say.
 async fn start(
@@ -110,6 +133,7 @@ async fn start(
     runtime: &Arc<Runtime>,
     outbound: Arc<Outbound>,
     metrics: &Arc<Metrics>,
+    traces: &Traces,
     readiness: &Arc<Readiness>,
 ) -> anyhow::Result<(Parts, Registry)> {
     // What is unfit is said before a broker is waited for.
@@ -123,6 +147,7 @@ async fn start(
         outbound,
         broker,
         metrics.clone(),
+        traces.clone(),
         loaded,
     )
     .await?;

@@ -20,7 +20,8 @@ use wharf_jetstream::connection::Links;
 use wharf_jetstream::error::Error;
 use wharf_jetstream::pull::{AckToken, Delivery, Pace};
 use wharf_jetstream::shared::{Event, SharedConsumer};
-use wharf_telemetry::metrics::{Unsettled, UnsettledState};
+use wharf_telemetry::metrics::{EventOutcome, Unsettled, UnsettledState};
+use wharf_telemetry::traces::{Phase, Trace};
 
 use crate::drain::Drain;
 use crate::entity::Entity;
@@ -294,17 +295,23 @@ async fn one(
         never = keep_alive(&token) => match never {},
     };
     match settled {
-        Ok(()) => {
-            if let Err(error) = token.ack().await {
+        Ok((trace, outcome)) => {
+            if let Err(error) = trace.span(Phase::Settle, token.ack()).await {
                 owner.handler.report(&HostFault::broker(error.to_string()));
             }
+            trace.end(outcome);
             None
         }
         Err(Stopped) => Some(token),
     }
 }
 
-async fn settle(owner: &Owner, at_work: &AtWork, unpacked: Unpacked) -> Result<(), Stopped> {
+/// What is left to do then is to acknowledge it, and to end its span.
+async fn settle(
+    owner: &Owner,
+    at_work: &AtWork,
+    unpacked: Unpacked,
+) -> Result<(Trace, EventOutcome), Stopped> {
     let (work, settlement) = match unpacked {
         Unpacked::Work(work) => {
             let settlement = process(owner, at_work, &work).await?;
@@ -318,11 +325,12 @@ async fn settle(owner: &Owner, at_work: &AtWork, unpacked: Unpacked) -> Result<(
             (work, settlement)
         }
     };
+    let outcome = settlement.outcome();
     owner
         .handler
         .metrics
-        .event(settlement.outcome(), work.received.elapsed());
-    Ok(())
+        .event(outcome, work.received.elapsed());
+    Ok((work.trace, outcome))
 }
 
 async fn process(owner: &Owner, at_work: &AtWork, work: &Work) -> Result<Settlement, Stopped> {

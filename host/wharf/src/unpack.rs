@@ -13,7 +13,11 @@ use wharf_jetstream::codec;
 use wharf_jetstream::pull::{Delivery, Headers, Origin};
 
 use crate::handler::Handler;
+use crate::spans;
 use crate::work::{Gauge, Place, Work};
+
+/// The pattern under which an event is read; none when no subscription is known.
+pub type Template = Option<Arc<str>>;
 
 /// What a delivery turns out to be.
 pub enum Unpacked {
@@ -26,7 +30,10 @@ pub enum Unpacked {
 
 /// Unpacks a delivery for a handler.
 pub fn unpack(handler: &Handler, delivery: Delivery, place: Place, first_seen: bool) -> Unpacked {
-    let work = |event: Event, key: String, ignored: bool| Work {
+    let work = |event: Event, key: String, ignored: bool, template: Template| Work {
+        trace: handler.tracer.begin(event.traceparent.as_deref(), || {
+            spans::about(&event, &key, template)
+        }),
         event,
         key,
         place,
@@ -37,13 +44,23 @@ pub fn unpack(handler: &Handler, delivery: Delivery, place: Place, first_seen: b
         received: Instant::now(),
         gauge: Gauge::new(&handler.metrics),
     };
-    match codec::decode(&delivery, &codec::Limits::default()) {
-        Err(why) => Unpacked::Stray(work(anonymous(&delivery), String::new(), false), why),
-        Ok(event) => match route(&handler.version().manifest, &event) {
-            Route::Run { key, .. } => Unpacked::Work(work(event, key, false)),
-            Route::Ignored { key } => Unpacked::Ignored(work(event, key.unwrap_or_default(), true)),
-            Route::Undecodable(why) => Unpacked::Stray(work(event, String::new(), false), why),
-        },
+    let event = match codec::decode(&delivery, &codec::Limits::default()) {
+        Ok(event) => event,
+        Err(why) => {
+            let stray = work(anonymous(&delivery), String::new(), false, None);
+            return Unpacked::Stray(stray, why);
+        }
+    };
+    let version = handler.version();
+    match route(&version.manifest, &event) {
+        Route::Run { key, subscription } => {
+            let template = version.template(subscription, &event.subject);
+            Unpacked::Work(work(event, key, false, template))
+        }
+        Route::Ignored { key } => {
+            Unpacked::Ignored(work(event, key.unwrap_or_default(), true, None))
+        }
+        Route::Undecodable(why) => Unpacked::Stray(work(event, String::new(), false, None), why),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use wharf_core::commit::Change;
 use wharf_core::deployment::{self, Digest};
 use wharf_core::event::Event;
-use wharf_core::manifest::Manifest;
+use wharf_core::manifest::{Manifest, Subscription};
 use wharf_engine::{Component, Report};
 use wharf_telemetry::metrics::{AttemptResult, HandlerMetrics, NeedMetrics};
 
@@ -25,6 +25,8 @@ pub struct Version {
     pub manifest_digest: Digest,
     pub manifest: Manifest,
     pub component: Arc<Component>,
+    /// The texts of the manifest's patterns, by subscription.
+    pub templates: Vec<Vec<Arc<str>>>,
     /// Where each emitted type goes.
     pub destinations: BTreeMap<String, Destination>,
     /// Of each need that the manifest names.
@@ -40,6 +42,12 @@ pub struct Destination {
     pub duplicate_window_ms: u64,
 }
 
+/// The texts of the manifest's patterns, by subscription.
+pub fn templates(manifest: &Manifest) -> Vec<Vec<Arc<str>>> {
+    let texts = |on: &Subscription| on.subjects.iter().map(|p| p.to_string().into()).collect();
+    manifest.on.iter().map(texts).collect()
+}
+
 impl Version {
     /// Whether it is what a deployment names. A number alone may have been given
     /// twice, by a registry that was made again.
@@ -51,6 +59,18 @@ impl Version {
 
     pub fn digest(&self) -> [u8; 32] {
         self.component.digest()
+    }
+
+    /// The pattern under which a subscription reads a subject.
+    pub fn template(&self, subscription: usize, subject: &str) -> Option<Arc<str>> {
+        let patterns = &self.manifest.on.get(subscription)?.subjects;
+        let at = match patterns.len() {
+            1 => 0,
+            _ => patterns
+                .iter()
+                .position(|pattern| pattern.matches(subject).is_some())?,
+        };
+        self.templates.get(subscription)?.get(at).cloned()
     }
 
     /// Extension attributes, then the headers that the manifest names.

@@ -9,9 +9,14 @@ use wharf_core::admit::{Facts, Origin};
 use wharf_core::event::{Event, Position};
 use wharf_core::ids::{content_hash, event_hash};
 use wharf_core::record::Flow;
+use wharf_core::trace::Context;
 use wharf_core::{commit, record};
 use wharf_jetstream::pull::Delivery;
 use wharf_telemetry::metrics::{EventOutcome, HandlerMetrics, Unsettled, UnsettledState};
+use wharf_telemetry::traces::{About, Trace};
+
+use crate::handler::Handler;
+use crate::spans;
 
 /// An event on its way through a lane.
 #[derive(Debug)]
@@ -31,6 +36,8 @@ pub struct Work {
     pub received: Instant,
     /// The one gauge that counts it until it is settled (P6).
     pub gauge: Gauge,
+    /// Its span, and what happens below it.
+    pub trace: Trace,
 }
 
 /// Where the event came from; the owned form of `admit::Origin`.
@@ -143,13 +150,35 @@ impl Work {
                 .unwrap_or_else(|| event.id.clone()),
             causation_id: event.id.clone(),
             hops: event.hops + 1,
-            traceparent: short(&event.traceparent, TRACE_BYTES_MAX),
-            tracestate: short(&event.tracestate, TRACE_BYTES_MAX),
+            traceparent: self.traceparent(),
+            tracestate: short(&event.tracestate, TRACE_BYTES_MAX).filter(|_| self.goes_on()),
         }
     }
 
+    /// Whether it is in the trace that it came in. One whose `traceparent` is
+    /// malformed begins another, to which its `tracestate` says nothing.
+    fn goes_on(&self) -> bool {
+        let Some(own) = self.trace.context() else {
+            return true;
+        };
+        let brought = self.event.traceparent.as_deref().and_then(Context::parse);
+        brought.is_some_and(|brought| brought.trace_id == own.trace_id)
+    }
+
+    /// What emissions and timers carry: the event's own span, so that they are
+    /// below it; without traces what the event brought.
+    pub fn traceparent(&self) -> Option<String> {
+        let own = self.trace.context().map(|context| context.to_string());
+        let brought = self.event.traceparent.as_ref();
+        own.or_else(|| {
+            brought
+                .filter(|text| text.len() <= TRACE_BYTES_MAX)
+                .cloned()
+        })
+    }
+
     /// The event that a timer comes back as.
-    pub fn timer(key: &str, timer: &record::Timer, metrics: &Arc<HandlerMetrics>) -> Self {
+    pub fn timer(key: &str, timer: &record::Timer, handler: &Handler) -> Self {
         let id = commit::record_timer_id(timer);
         let flow = timer.flow.clone().unwrap_or_default();
         let event = Event {
@@ -170,8 +199,16 @@ impl Work {
             tracestate: flow.tracestate,
             data: Bytes::from(timer.data.clone()),
         };
+        let trace = handler
+            .tracer
+            .begin(event.traceparent.as_deref(), || About {
+                destination: event.event_type.clone(),
+                template: Some(event.event_type.as_str().into()),
+                ..spans::about(&event, key, None)
+            });
         Self {
             delivery: None,
+            trace,
             event,
             key: key.to_owned(),
             place: Place::Timer { id },
@@ -179,7 +216,7 @@ impl Work {
             begun: AtomicBool::new(false),
             ignored: false,
             received: Instant::now(),
-            gauge: Gauge::new(metrics),
+            gauge: Gauge::new(&handler.metrics),
         }
     }
 }

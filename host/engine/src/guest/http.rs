@@ -12,7 +12,7 @@ use crate::bindings::http::{CallError, Host, Request, Response};
 use crate::context::{Context, Subject};
 use crate::outbound::request::{self, Checked, Reserved};
 use crate::outbound::send::{Answer, NoAnswer, Terms, retry_after};
-use crate::outbound::trace;
+use crate::outbound::trace::Exchange;
 use crate::text;
 
 /// Calls that one attempt may make; more are `denied`.
@@ -99,8 +99,8 @@ impl Context {
     }
 
     fn traceparent(&self, subject: &Subject) -> Option<HeaderValue> {
-        let child = trace::child(subject.traceparent.as_deref()?, self.scene.calls.len())?;
-        HeaderValue::from_str(&child).ok()
+        let context = subject.trace.of_call(self.scene.calls.len())?;
+        HeaderValue::from_str(&context.to_string()).ok()
     }
 
     /// Sends, and keeps what came of it. Until it is known the record says
@@ -119,6 +119,7 @@ impl Context {
             checked.path.clone(),
         );
         let at = self.scene.calls.len();
+        let exchange = self.trace(&need, &checked, at, began);
         self.scene.calls.push(Call {
             need: need.clone(),
             result: CallResult::UnknownOutcome,
@@ -131,11 +132,39 @@ impl Context {
         self.scene.calls[at].result = result;
         self.scene.calls[at].retry_after_ms = retry_after.map(millis);
         self.scene.calls[at].took_ms = millis(began.elapsed());
+        if let Some(exchange) = exchange.and_then(|at| self.scene.exchanges.get_mut(at)) {
+            exchange.took = Some(began.elapsed());
+            exchange.status = status(&answered);
+            exchange.result = result;
+        }
         if result != CallResult::NotSent {
             *self.scene.sent.entry(same).or_default() += 1;
         }
         self.tell(&need, result, began.elapsed());
         answered.map(response).map_err(call_error)
+    }
+
+    /// Begins the call's span, when somebody records it; where it stands.
+    fn trace(
+        &mut self,
+        need: &str,
+        checked: &Checked,
+        call: usize,
+        began: Instant,
+    ) -> Option<usize> {
+        let subject = self.scene.subject.as_ref()?;
+        let span_id = subject.trace.span_of_call(call)?;
+        self.scene.exchanges.push(Exchange {
+            need: need.to_owned(),
+            method: checked.method.clone(),
+            server: self.settings.outbound.server(need),
+            span_id,
+            began: began.into_std(),
+            took: None,
+            status: None,
+            result: CallResult::UnknownOutcome,
+        });
+        Some(self.scene.exchanges.len() - 1)
     }
 
     /// Reduces an answer to what policy needs.
@@ -184,7 +213,7 @@ impl Context {
             need,
             event_id = subject.event.id,
             key = subject.event.key,
-            trace_id = trace::trace_id(subject.traceparent.as_deref()),
+            trace_id = subject.trace.id(),
             result = ?result,
             took_ms = millis(took),
             "called",
@@ -196,6 +225,14 @@ fn until(subject: &Subject, policy: &NeedPolicy, asked_ms: Option<u32>) -> Insta
     let asked = asked_ms.map(|ms| Duration::from_millis(u64::from(ms)));
     let timeout = asked.map_or(policy.timeout, |asked| asked.min(policy.timeout));
     (Instant::now() + timeout).min(subject.deadline)
+}
+
+/// The status, also of an answer that was too large to keep.
+fn status(answered: &Result<Answer, NoAnswer>) -> Option<u16> {
+    match answered {
+        Ok(Answer { status, .. }) | Err(NoAnswer::TooLarge { status, .. }) => Some(status.as_u16()),
+        Err(NoAnswer::NotSent(_) | NoAnswer::Unknown(_)) => None,
+    }
 }
 
 fn refused(need: &str) -> Call {

@@ -2,6 +2,7 @@ use std::sync::Mutex;
 
 use tracing::field::{Field, Visit};
 use tracing::span;
+use wharf_core::trace::Context;
 
 use super::*;
 
@@ -65,7 +66,8 @@ fn lines(budget: u64, speak: impl FnOnce(&mut Journal)) -> (Vec<String>, u64) {
         handler: "order".into(),
         version: "abcd".into(),
         event: event(),
-        traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
+        trace: Context::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+            .map_or(Trace::None, Trace::Span),
     };
     let heard = Lines::default();
     let cut = tracing::subscriber::with_default(heard.clone(), || {

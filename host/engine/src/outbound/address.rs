@@ -3,6 +3,8 @@
 use http::Uri;
 use http::uri::{Authority, Scheme};
 
+use super::trace::Server;
+
 /// A checked base URL. Paths are appended to it.
 #[derive(Debug, Clone)]
 pub(super) struct Address {
@@ -47,6 +49,15 @@ impl Address {
 
     pub(super) fn is_https(&self) -> bool {
         self.scheme == Scheme::HTTPS
+    }
+
+    /// As a trace names it.
+    pub(super) fn server(&self) -> Server {
+        let usual = if self.is_https() { 443 } else { 80 };
+        Server {
+            address: self.authority.host().to_owned(),
+            port: self.authority.port_u16().unwrap_or(usual),
+        }
     }
 
     /// The address of one call. None when the result would be of another host,

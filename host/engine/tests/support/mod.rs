@@ -16,8 +16,9 @@ use wharf_core::contract::{Effects, Event, StateChange};
 use wharf_core::limits::Limits;
 use wharf_core::manifest::InstancePolicy;
 use wharf_core::outcome::{GuestFault, Outcome};
+use wharf_core::trace::Context;
 use wharf_engine::{
-    Attempt, Component, LoadError, Outbound, Report, Runtime, RuntimeConfig, Settings, State,
+    Attempt, Component, LoadError, Outbound, Report, Runtime, RuntimeConfig, Settings, State, Trace,
 };
 
 /// The handler that does everything wrong, and knows how to do it right.
@@ -159,7 +160,7 @@ impl Bench {
             data,
             state,
             lineage: "adversary-1".into(),
-            traceparent: Some(TRACEPARENT.into()),
+            trace: Context::parse(TRACEPARENT).map_or(Trace::None, Trace::Span),
             cancel,
         };
         self.runtime.invoke(&self.component, attempt).await

@@ -113,6 +113,10 @@ definitions! {
         "WebAssembly instances that may exist at once";
     LOG_LINES_DROPPED = Counter "wharf_log_lines_dropped_total" []
         "Log lines that were dropped because stderr was read too slowly";
+    SPANS_EXPORTED = Counter "wharf_spans_exported_total" []
+        "Spans that a collector has taken";
+    SPANS_DROPPED = Counter "wharf_spans_dropped_total" ["reason"]
+        "Spans that no collector will see, by why";
     BUILD = Info "wharf_build_info" ["version"]
         "The host that runs";
     CPU_SECONDS = Counter "process_cpu_seconds_total" []

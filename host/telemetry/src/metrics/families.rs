@@ -50,6 +50,8 @@ pub(super) struct Families {
     pub(super) need_seconds: Histograms,
     pub(super) instances: Gauge,
     pub(super) instances_max: Gauge,
+    pub(super) spans_exported: Counter,
+    pub(super) spans_dropped: Counters<1>,
 }
 
 impl Families {
@@ -83,6 +85,8 @@ impl Families {
             need_seconds: add(registry, &catalog::NEED_SECONDS, histograms(work)),
             instances: add(registry, &catalog::INSTANCES, Gauge::default()),
             instances_max: add(registry, &catalog::INSTANCES_MAX, Gauge::default()),
+            spans_exported: add(registry, &catalog::SPANS_EXPORTED, Counter::default()),
+            spans_dropped: add(registry, &catalog::SPANS_DROPPED, Family::default()),
         }
     }
 }

@@ -97,6 +97,13 @@ label! {
     }
 }
 
+impl EventOutcome {
+    /// As metrics and spans name it.
+    pub fn as_str(self) -> &'static str {
+        self.name()
+    }
+}
+
 impl From<HoldReason> for UnsettledState {
     fn from(reason: HoldReason) -> Self {
         match reason {
@@ -119,6 +126,18 @@ label! {
         Reconnected = "reconnected",
         /// The server no longer knows the consumer.
         ConsumerGone = "consumer-gone",
+    }
+}
+
+label! {
+    /// Why no collector will see a span.
+    pub enum SpanLoss {
+        /// More waited than may wait.
+        QueueFull = "queue-full",
+        /// The collector did not take its batch.
+        NotTaken = "not-taken",
+        /// Its event has more spans than one may have.
+        TooMany = "too-many",
     }
 }
 
@@ -174,6 +193,11 @@ impl AttemptResult {
             Outcome::HostFault(_) => Self::HostFault,
             Outcome::Cancelled => Self::Cancelled,
         }
+    }
+
+    /// As metrics and spans name it.
+    pub fn as_str(self) -> &'static str {
+        self.name()
     }
 }
 
@@ -244,5 +268,6 @@ mod tests {
         assert_closed::<UnsettledState>();
         assert_closed::<ReopenReason>();
         assert_closed::<CallLabel>();
+        assert_closed::<SpanLoss>();
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use wharf_telemetry::logs;
+use wharf_telemetry::{logs, traces};
 
 use super::failure::Failure;
 use crate::bundle::{self, Shelf};
@@ -19,6 +19,7 @@ Waits for a broker that is not there yet and says so; ends at once when the
 broker cannot serve or a stream is missing. SIGTERM drains, a second one hurries.
 Secrets of needs come from WHARF_SECRET_<NAME>, values of a handler's [config]
 and [secrets] from WHARF_SET_<HANDLER>__<KEY>, the log filter from WHARF_LOG.
+Traces go to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names.
 
 Examples:
   wharf host --handlers target/bundles --needs needs.toml
@@ -98,9 +99,18 @@ pub async fn run(args: HostArgs) -> Result<Answer, Failure> {
         lookup: Arc::new(config::handler_value),
         cache_dir: args.cache,
         logs,
+        traces: traces()?,
     };
     run::host(Arc::new(options)).await?;
     Ok(Answer::silent())
+}
+
+fn traces() -> Result<Option<traces::Config>, Failure> {
+    let variable = |name: &str| std::env::var_os(name).map(|v| v.to_string_lossy().into_owned());
+    traces::config::read(variable).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::new(Code::TraceSettings, lines.join("; "))
+    })
 }
 
 fn install_logs(format: Option<LogFormat>) -> Result<logs::Logs, Failure> {

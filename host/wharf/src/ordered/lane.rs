@@ -16,6 +16,7 @@ use wharf_core::outcome::HostFault;
 use wharf_core::record::{Record, Status, Timer};
 use wharf_jetstream::parking::{self, EntryPosition};
 use wharf_jetstream::timers::Firing;
+use wharf_telemetry::traces::Phase;
 
 use super::line::{Aside, Line, Start, Step};
 use crate::entity::Entity;
@@ -104,7 +105,9 @@ impl Lane {
         settles: &dyn Settles,
         work: &Work,
     ) -> Result<(), Stopped> {
-        self.run_troubled_timer(owner).await?;
+        work.trace.waited();
+        let troubled = self.run_troubled_timer(owner);
+        work.trace.span(Phase::Load, troubled).await?;
         let settlement = pipeline::process(owner, &self.entity, work).await?;
         match settlement {
             Settlement::Dead | Settlement::Queued => self.line().look_behind(),
@@ -202,11 +205,12 @@ impl Lane {
     }
 
     async fn run_timer(&self, owner: &Owner, timer: &Timer) -> Result<(), Stopped> {
-        let work = Work::timer(&self.entity.key, timer, &owner.handler.metrics);
+        let work = Work::timer(&self.entity.key, timer, &owner.handler);
         let settlement = pipeline::process(owner, &self.entity, &work).await?;
         let outcome = settlement.outcome();
         let took = work.received.elapsed();
         owner.handler.metrics.event(outcome, took);
+        work.trace.end(outcome);
         if settlement == Settlement::Dead {
             self.line().look_behind();
         }
@@ -262,14 +266,17 @@ impl Lane {
         let token = &self.entity.token;
         let _counted = owner.standing.work_off(token, entry.sequence);
         match unpack::queued(&owner.handler, &entry) {
-            Unpacked::Work(work) => pipeline::process(owner, &self.entity, &work)
-                .await
-                .map(|_| ()),
-            Unpacked::Ignored(work) => finish::pass(owner, &self.entity, &work).await,
-            Unpacked::Stray(work, why) => park::undecodable(owner, &self.entity, &work, &why)
-                .await
-                .map(|_| ()),
+            Unpacked::Work(work) => {
+                let settlement = pipeline::process(owner, &self.entity, &work).await?;
+                work.trace.end(settlement.outcome());
+            }
+            Unpacked::Ignored(work) => finish::pass(owner, &self.entity, &work).await?,
+            Unpacked::Stray(work, why) => {
+                let settlement = park::undecodable(owner, &self.entity, &work, &why).await?;
+                work.trace.end(settlement.outcome());
+            }
         }
+        Ok(())
     }
 
     /// The sequences of the entries that may run, in order: from the queue's head

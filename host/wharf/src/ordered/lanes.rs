@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use wharf_core::event::Position;
 use wharf_core::outcome::HostFault;
 use wharf_core::progress::{Bounds, Progress};
+use wharf_telemetry::traces::Phase;
 
 use super::lane::{Lane, Settles};
 use super::line::{Aside, Start};
@@ -82,11 +83,14 @@ impl Book {
 
 impl Settles for Book {
     fn settled(&self, work: &Work, settlement: Settlement) {
+        let began = Instant::now();
         self.owner
             .handler
             .metrics
             .event(settlement.outcome(), work.received.elapsed());
         self.settle(work.event.position);
+        work.trace.since(Phase::Settle, began);
+        work.trace.end(settlement.outcome());
     }
 }
 
