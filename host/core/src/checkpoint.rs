@@ -57,6 +57,8 @@ pub struct Claimant<'a> {
     /// Of its version.
     pub generation: &'a [u8],
     pub turn: Turn,
+    /// Whether the host that the checkpoint is released for lives and can run it.
+    pub successor_lives: bool,
 }
 
 /// How much later the next in rank may take what nobody holds.
@@ -117,8 +119,9 @@ pub fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
 /// revision, by its own monotonic clock; no two clocks are compared.
 ///
 /// A released partition is free at once, another when it stood still for the
-/// lease. Then hosts take turns, so that the preferred one gets it; after one
-/// more lease anyone may.
+/// lease; one that this very process holds and does not work is its own. Then
+/// hosts take turns, so that the preferred one gets it; after one more lease
+/// anyone may.
 pub fn claim(
     seen: &Checkpoint,
     claimant: &Claimant<'_>,
@@ -128,11 +131,13 @@ pub fn claim(
     if seen.generation != claimant.generation {
         return Claim::OtherGeneration;
     }
-    let held_ms = if seen.released { 0 } else { lease_ms };
-    let named = seen.released && !seen.successor.is_empty();
+    let own = !seen.released && seen.owner == claimant.host;
+    let held_ms = if seen.released || own { 0 } else { lease_ms };
+    let for_me = seen.released && seen.successor == claimant.host;
+    let for_another = seen.released && claimant.successor_lives && !for_me;
     let turn_ms = match claimant.turn {
-        _ if named && seen.successor == claimant.host => 0,
-        _ if named => lease_ms,
+        Turn::Rank(_) | Turn::Last if own || for_me => 0,
+        Turn::Rank(_) | Turn::Last if for_another => lease_ms,
         Turn::Rank(rank) => lease_ms.min(u64::from(rank) * TURN_MS),
         Turn::Last => lease_ms,
     };
@@ -268,12 +273,31 @@ mod tests {
             host: "h2",
             generation: &[1],
             turn,
+            successor_lives: true,
+        }
+    }
+
+    /// Where the checkpoint is released for nobody, or for one that is gone.
+    fn nobody_named(turn: Turn) -> Claimant<'static> {
+        Claimant {
+            successor_lives: false,
+            ..claimant(turn)
         }
     }
 
     #[test]
+    fn a_process_retakes_what_it_holds_and_does_not_work() {
+        let own = Checkpoint {
+            owner: "h2".to_owned(),
+            ..seen()
+        };
+        let claimed = claim(&own, &claimant(Turn::Last), 0, 10_000);
+        assert_eq!(claimed, Claim::Take);
+    }
+
+    #[test]
     fn a_lease_is_taken_when_released_or_when_it_stood_still_for_its_time() {
-        let first = claimant(Turn::Rank(0));
+        let first = nobody_named(Turn::Rank(0));
         assert_eq!(claim(&seen(), &first, 9_999, 10_000), Claim::Wait { ms: 1 });
         assert_eq!(claim(&seen(), &first, 10_000, 10_000), Claim::Take);
         assert_eq!(claim(&released_for(""), &first, 0, 10_000), Claim::Take);
@@ -282,21 +306,38 @@ mod tests {
     #[test]
     fn what_is_free_is_taken_in_turns_and_by_anyone_after_a_lease() {
         let wait = |ms| Claim::Wait { ms };
+        let (free, taken) = (released_for(""), seen());
         let cases = [
-            (released_for(""), Turn::Rank(1), 0, wait(TURN_MS)),
-            (released_for(""), Turn::Rank(1), TURN_MS, Claim::Take),
-            (released_for(""), Turn::Rank(99), 9_999, wait(1)),
-            (released_for(""), Turn::Last, 9_999, wait(1)),
-            (released_for(""), Turn::Last, 10_000, Claim::Take),
-            (released_for("h2"), Turn::Last, 0, Claim::Take),
-            (released_for("h3"), Turn::Rank(0), 9_999, wait(1)),
-            (released_for("h3"), Turn::Rank(0), 10_000, Claim::Take),
-            (seen(), Turn::Rank(2), 10_000, wait(2 * TURN_MS)),
-            (seen(), Turn::Last, 19_999, wait(1)),
-            (seen(), Turn::Last, 20_000, Claim::Take),
+            (&free, nobody_named(Turn::Rank(1)), 0, wait(TURN_MS)),
+            (&free, nobody_named(Turn::Rank(1)), TURN_MS, Claim::Take),
+            (&free, nobody_named(Turn::Rank(99)), 9_999, wait(1)),
+            (&free, nobody_named(Turn::Last), 9_999, wait(1)),
+            (&free, nobody_named(Turn::Last), 10_000, Claim::Take),
+            (&released_for("h2"), claimant(Turn::Last), 0, Claim::Take),
+            (&released_for("h3"), claimant(Turn::Rank(0)), 9_999, wait(1)),
+            (
+                &released_for("h3"),
+                claimant(Turn::Rank(0)),
+                10_000,
+                Claim::Take,
+            ),
+            (
+                &released_for("h3"),
+                nobody_named(Turn::Rank(0)),
+                0,
+                Claim::Take,
+            ),
+            (
+                &taken,
+                nobody_named(Turn::Rank(2)),
+                10_000,
+                wait(2 * TURN_MS),
+            ),
+            (&taken, nobody_named(Turn::Last), 19_999, wait(1)),
+            (&taken, nobody_named(Turn::Last), 20_000, Claim::Take),
         ];
-        for (at, (checkpoint, turn, unchanged_ms, expected)) in cases.into_iter().enumerate() {
-            let claimed = claim(&checkpoint, &claimant(turn), unchanged_ms, 10_000);
+        for (at, (checkpoint, claimant, unchanged_ms, expected)) in cases.into_iter().enumerate() {
+            let claimed = claim(checkpoint, &claimant, unchanged_ms, 10_000);
             assert_eq!(claimed, expected, "case {at}");
         }
     }

@@ -1,12 +1,16 @@
-//! Which of several hosts works a partition: rendezvous hashing over the hosts
-//! that report the version in use, no host with more than its part, so that each
-//! decides alone and all agree.
+//! Which of several hosts works a partition.
+//!
+//! What nobody holds is taken in turns: rendezvous hashing over the hosts that
+//! report the version in use, so that each decides alone and all agree. What is
+//! held moves only when its owner gives it up: to a host that runs the version in
+//! use where the owner does not, or from the host that owns most to the one that
+//! owns least.
 //!
 //! Only thrift depends on it. Whoever owns, and however many believe that they
 //! do, the record is the fence.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
 
@@ -18,23 +22,35 @@ use crate::report::{HostReport, Running};
 const STABLE_LEASES: u64 = 2;
 /// For how many leases a host that let a partition lie is not given another.
 const DECLINED_LEASES: u64 = 30;
+/// An owner that owns so many more than another one has too many.
+const TOO_MANY_MORE: usize = 2;
 
 /// A partition of an ordered handler, and what a host has to run to work it.
 #[derive(Debug, Clone, Copy)]
 pub struct Share<'a> {
     pub handler: &'a str,
     pub partition: u32,
-    /// Component of the version that the deployment names.
-    pub component: Digest,
+    /// What the deployment names.
+    pub version: Named,
     /// What the handler subscribes to: see [`crate::checkpoint::generation`].
     pub generation: &'a str,
+}
+
+/// A version and its component: a number alone may have been given twice, by a
+/// registry that was made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Named {
+    pub number: u32,
+    pub component: Digest,
 }
 
 /// The host that asks, and what it runs of the handler.
 #[derive(Debug, Clone, Copy)]
 pub struct Asker<'a> {
     pub host: &'a str,
-    pub component: Digest,
+    pub version: Named,
+    /// Partitions that it owns, of all handlers.
+    pub owned: usize,
 }
 
 /// When a host may take a partition that nobody holds.
@@ -45,6 +61,15 @@ pub enum Turn {
     /// When no other has wanted it for a lease: others run the version in use,
     /// and this host does not.
     Last,
+}
+
+/// For whom an owner should give a partition up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Successor {
+    /// It runs the version in use, and the owner does not.
+    Fit { host: String },
+    /// It owns less than the owner, which owns most. So many may move at once.
+    Freer { host: String, at_once: usize },
 }
 
 /// The other hosts, as their reports in the registry show them.
@@ -61,6 +86,7 @@ pub struct Peers {
 #[derive(Debug)]
 struct Peer {
     report: HostReport,
+    owned: usize,
     seen_ms: u64,
     /// Since when each handler has been reported as it is now.
     since_ms: BTreeMap<String, u64>,
@@ -77,7 +103,7 @@ impl Peers {
         }
     }
 
-    /// A host has reported.
+    /// Another host has reported.
     pub fn saw(&mut self, report: HostReport, now_ms: u64) {
         self.forget(now_ms);
         let before = self.hosts.get(&report.host);
@@ -91,7 +117,9 @@ impl Peers {
                 (handler.clone(), kept.copied().unwrap_or(now_ms))
             })
             .collect();
+        let owned = report.handlers.values().filter(|handler| handler.owns);
         let peer = Peer {
+            owned: owned.count(),
             seen_ms: now_ms,
             since_ms,
             report,
@@ -110,6 +138,12 @@ impl Peers {
         self.declined.insert(key, now_ms);
     }
 
+    /// Whether a host lives and runs the version in use.
+    pub fn is_fit(&self, share: &Share<'_>, host: &str, now_ms: u64) -> bool {
+        let mut living = self.living(now_ms);
+        living.any(|(name, peer)| name == host && peer.does(share, runs_in_use))
+    }
+
     /// When the asker may take a partition that nobody holds any more. `except`
     /// held it last and let its lease run out: its report only outlives it.
     pub fn turn(
@@ -119,74 +153,59 @@ impl Peers {
         except: Option<&str>,
         now_ms: u64,
     ) -> Turn {
-        let mut field = self.field(now_ms, |_| 0);
-        field.retain(|host, _| Some(*host) != except);
         let others = |fit: fn(&Share<'_>, &Running) -> bool| {
-            let others = field.iter().filter(|(host, _)| **host != asker.host);
-            let fit = others.filter(|(_, peer)| peer.does(share, fit));
-            fit.map(|(host, _)| *host).collect::<Vec<_>>()
+            self.living(now_ms)
+                .filter(|(host, peer)| *host != asker.host && peer.does(share, fit))
+                .map(|(host, _)| host)
+                .filter(|host| Some(*host) != except)
+                .collect::<Vec<_>>()
         };
         let mut candidates = others(runs_in_use);
-        if asker.component != share.component {
+        if asker.version != share.version {
             if !candidates.is_empty() {
                 return Turn::Last;
             }
             candidates = others(runs_any);
         }
-        candidates.push(asker.host);
-        rank(share.handler, share.partition, &mut candidates);
-        let preferred = preferred(share, &candidates, &field);
-        let before = |host: &&&str| **host != asker.host;
-        let place = match preferred == Some(asker.host) {
-            true => 0,
-            // The preferred one goes before all others, wherever it stands.
-            false => {
-                1 + candidates
-                    .iter()
-                    .filter(|host| Some(**host) != preferred)
-                    .take_while(before)
-                    .count()
-            }
-        };
-        Turn::Rank(u32::try_from(place).unwrap_or(u32::MAX))
+        let own = weight(share, asker.host);
+        let before = candidates.iter().filter(|host| weight(share, host) < own);
+        Turn::Rank(u32::try_from(before.count()).unwrap_or(u32::MAX))
     }
 
-    /// For whom the owner should give the partition up: the host that is
-    /// preferred among those that have been there without a break for two leases.
-    pub fn successor(&self, share: &Share<'_>, owner: &Asker<'_>, now_ms: u64) -> Option<String> {
+    /// For whom the owner should give the partition up, if for anyone: only ever
+    /// for a host that has run the version in use for two leases without a break.
+    pub fn successor(
+        &self,
+        share: &Share<'_>,
+        owner: &Asker<'_>,
+        now_ms: u64,
+    ) -> Option<Successor> {
+        let others = || self.living(now_ms).filter(|(host, _)| *host != owner.host);
         let stable_ms = STABLE_LEASES * self.lease_ms;
-        let age_ms = |host: &str| if host == owner.host { 0 } else { stable_ms };
-        let field = self.field(now_ms, age_ms);
-        let mut candidates: Vec<&str> = field
-            .iter()
-            .filter(|(host, peer)| **host != owner.host && peer.does(share, runs_in_use))
-            .map(|(host, _)| *host)
-            .filter(|host| !self.has_declined(share, host, now_ms))
-            .collect();
-        if owner.component == share.component {
-            candidates.push(owner.host);
+        let (host, least) = others()
+            .filter(|(host, peer)| {
+                peer.does(share, runs_in_use)
+                    && peer.age_ms(share.handler, now_ms) >= stable_ms
+                    && !self.has_declined(share, host, now_ms)
+            })
+            .min_by_key(|(host, peer)| (peer.owned, weight(share, host)))?;
+        if owner.version != share.version {
+            let host = host.to_owned();
+            return Some(Successor::Fit { host });
         }
-        rank(share.handler, share.partition, &mut candidates);
-        let preferred = preferred(share, &candidates, &field)?;
-        (preferred != owner.host).then(|| preferred.to_owned())
+        let more = owner.owned.saturating_sub(least.owned);
+        let own = (owner.owned, owner.host);
+        let owns_most = others().all(|(host, peer)| (peer.owned, host) < own);
+        (more >= TOO_MANY_MORE && owns_most).then(|| Successor::Freer {
+            host: host.to_owned(),
+            at_once: (more / (1 + others().count())).max(1),
+        })
     }
 
-    /// The hosts that live, each with what it has run for its `age_ms` at least.
-    fn field(&self, now_ms: u64, age_ms: impl Fn(&str) -> u64) -> Field<'_> {
-        let living = self
-            .hosts
-            .iter()
-            .filter(|(_, peer)| now_ms.saturating_sub(peer.seen_ms) <= self.ttl_ms);
-        living
-            .map(|(host, peer)| {
-                let steady = peer
-                    .since_ms
-                    .iter()
-                    .filter(|(_, since_ms)| now_ms.saturating_sub(**since_ms) >= age_ms(host))
-                    .filter_map(|(handler, _)| Some((handler.as_str(), peer.runs(handler)?)));
-                (host.as_str(), Steady(steady.collect()))
-            })
-            .collect()
+    fn living(&self, now_ms: u64) -> impl Iterator<Item = (&str, &Peer)> {
+        let alive = move |peer: &Peer| now_ms.saturating_sub(peer.seen_ms) <= self.ttl_ms;
+        let hosts = self.hosts.iter().filter(move |(_, peer)| alive(peer));
+        hosts.map(|(host, peer)| (host.as_str(), peer))
     }
 
     fn has_declined(&self, share: &Share<'_>, host: &str, now_ms: u64) -> bool {
@@ -206,22 +225,19 @@ impl Peers {
     }
 }
 
-/// Hosts, and what each runs.
-type Field<'a> = BTreeMap<&'a str, Steady<'a>>;
-
-/// The handlers that a host runs.
-struct Steady<'a>(BTreeMap<&'a str, &'a Running>);
-
-impl Steady<'_> {
-    fn does(&self, share: &Share<'_>, fit: fn(&Share<'_>, &Running) -> bool) -> bool {
-        let running = self.0.get(share.handler);
-        running.is_some_and(|running| fit(share, running))
-    }
-}
-
 impl Peer {
     fn runs(&self, handler: &str) -> Option<&Running> {
         runs(&self.report, handler)
+    }
+
+    fn does(&self, share: &Share<'_>, fit: fn(&Share<'_>, &Running) -> bool) -> bool {
+        self.runs(share.handler)
+            .is_some_and(|running| fit(share, running))
+    }
+
+    fn age_ms(&self, handler: &str, now_ms: u64) -> u64 {
+        let since_ms = self.since_ms.get(handler);
+        since_ms.map_or(0, |since_ms| now_ms.saturating_sub(*since_ms))
     }
 }
 
@@ -235,61 +251,27 @@ fn runs<'a>(report: &'a HostReport, handler: &str) -> Option<&'a Running> {
 }
 
 fn runs_in_use(share: &Share<'_>, running: &Running) -> bool {
-    running.component == share.component && running.generation == share.generation
+    let runs = Named {
+        number: running.version,
+        component: running.component,
+    };
+    runs == share.version
 }
 
 fn runs_any(share: &Share<'_>, running: &Running) -> bool {
     running.generation == share.generation
 }
 
-/// The candidate that should have the partition: the first in rank that has not
-/// its part of all ordered handlers already, when they are given out one after
-/// another in the order of their names.
-fn preferred<'a>(share: &Share<'_>, candidates: &[&'a str], field: &Field<'_>) -> Option<&'a str> {
-    let mut handlers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (host, steady) in field {
-        let ordered = steady.0.iter().filter(|(_, runs)| is_ordered(runs));
-        for (handler, _) in ordered {
-            handlers.entry(handler).or_default().push(host);
-        }
+/// Each pair of partition and host has a weight of its own, so that a host that
+/// comes or goes changes nothing between others; the lowest goes first.
+fn weight(share: &Share<'_>, host: &str) -> Reverse<[u8; 32]> {
+    let partition = share.partition.to_be_bytes();
+    let mut hasher = Sha256::new();
+    for part in [share.handler.as_bytes(), &partition, host.as_bytes()] {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part);
     }
-    handlers.insert(share.handler, candidates.to_vec());
-    let hosts: BTreeSet<&str> = handlers.values().flatten().copied().collect();
-    let part = handlers.len().div_ceil(hosts.len().max(1));
-    let mut given: BTreeMap<&str, usize> = BTreeMap::new();
-    for (handler, hosts) in &mut handlers {
-        rank(handler, share.partition, hosts);
-        let free = |host: &&&str| given.get(**host).copied().unwrap_or(0) < part;
-        let Some(host) = hosts.iter().find(free).or(hosts.first()) else {
-            continue;
-        };
-        if *handler == share.handler {
-            return candidates
-                .iter()
-                .find(|candidate| *candidate == host)
-                .copied();
-        }
-        *given.entry(host).or_default() += 1;
-    }
-    None
-}
-
-/// Reports name a subscription for ordered handlers alone.
-fn is_ordered(running: &Running) -> bool {
-    !running.generation.is_empty()
-}
-
-/// Each pair of partition and host has a weight of its own; the highest first.
-fn rank(handler: &str, partition: u32, hosts: &mut [&str]) {
-    let partition = partition.to_be_bytes();
-    hosts.sort_by_cached_key(|host| {
-        let mut hasher = Sha256::new();
-        for part in [handler.as_bytes(), &partition, host.as_bytes()] {
-            hasher.update((part.len() as u64).to_be_bytes());
-            hasher.update(part);
-        }
-        Reverse(<[u8; 32]>::from(hasher.finalize()))
-    });
+    Reverse(hasher.finalize().into())
 }
 
 #[cfg(test)]

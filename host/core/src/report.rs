@@ -38,6 +38,9 @@ pub struct HandlerReport {
     pub refused: Option<Refused>,
     #[serde(default)]
     pub paused: bool,
+    /// This host owns the handler's partition.
+    #[serde(default)]
+    pub owns: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +96,7 @@ mod tests {
             revision: 9,
             refused: Some(refused),
             paused: false,
+            owns: true,
         };
         let report = HostReport {
             format: FORMAT,

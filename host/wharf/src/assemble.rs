@@ -282,7 +282,7 @@ impl Parts {
             metrics: self.metrics.handler(&manifest.name),
             tracer: self.traces.tracer(&manifest.name, lineage.as_str()),
             record_bytes_max: max_payload.saturating_sub(RECORD_HEADROOM_BYTES / 4),
-            wanted: ArcSwap::from_pointee(Digest(version.digest())),
+            wanted: ArcSwap::from_pointee(version.named()),
             version: ArcSwap::from_pointee(version),
             runtime: self.runtime.clone(),
             lineage,

@@ -57,6 +57,12 @@ pub fn decide(
     };
     match &trial.tried {
         Tried::Conflict => case.dead(case.conflict()),
+        Tried::Ran(report) if case.is_of_a_newer(&report.outcome) => Decision::Pause {
+            fault: HostFault::record(
+                "the state is of a later version than the one that stands in here".into(),
+            ),
+            delay_ms: NEWER_PAUSE_MS,
+        },
         Tried::Ran(report) => case.judge(&report.calls, report.outcome.clone()),
     }
 }
@@ -70,7 +76,21 @@ struct Case<'a> {
     waiting: Option<&'a Block>,
 }
 
+/// Before an event whose state only the version in use can read is looked at
+/// again, by which time that version, or another host, may have it.
+const NEWER_PAUSE_MS: u64 = 2_000;
+
 impl Case<'_> {
+    /// Where another version is wanted, one that cannot read the state is not the
+    /// handler's failure.
+    fn is_of_a_newer(&self, outcome: &Outcome) -> bool {
+        let Outcome::GuestFault(fault) = outcome else {
+            return false;
+        };
+        fault.kind == GuestFaultKind::Migration
+            && self.version.named() != **self.owner.handler.wanted.load()
+    }
+
     fn judge(&self, calls: &[wharf_core::outcome::Call], outcome: Outcome) -> Decision {
         let manifest = &self.version.manifest;
         let digest = self.version.digest();

@@ -14,6 +14,7 @@ use wharf_core::{commit, ids};
 use wharf_jetstream::ledger::{CommitId, CommitOptions, CommitResult, Stored};
 
 use crate::owner::Owner;
+use crate::version::Version;
 use crate::work::Stopped;
 
 /// One (lineage, key), or one event where events have no key.
@@ -134,7 +135,8 @@ impl Entity {
         Ok((known, Leftovers::Unknown { load }))
     }
 
-    /// Writes the next record over `known`.
+    /// Writes the next record over `known`. How long it lives is for the version
+    /// to say that made it.
     ///
     /// # Errors
     /// [`Stopped`] when the broker does not answer until the lane is cut off:
@@ -142,6 +144,7 @@ impl Entity {
     pub async fn write(
         &self,
         owner: &Owner,
+        by: &Version,
         known: &Known,
         next: Record,
     ) -> Result<Write, Stopped> {
@@ -154,8 +157,7 @@ impl Entity {
             return Ok(Write::Lost);
         }
         let handler = &owner.handler;
-        let version = handler.version();
-        let manifest = &version.manifest;
+        let manifest = &by.manifest;
         let ttl_ms = commit::ttl_ms(&next, &manifest.dedup, manifest.state.as_ref());
         let options = CommitOptions {
             ttl: ttl_ms.map(std::time::Duration::from_millis),

@@ -126,7 +126,9 @@ pub async fn ignored(owner: &Owner, entity: &Entity, work: &Work) -> Result<Sett
         let next = owner
             .handler
             .change(entity, work, |change| commit::passed(record, change));
-        entity.write(owner, &known, next).await?;
+        entity
+            .write(owner, &owner.handler.version(), &known, next)
+            .await?;
     }
 }
 
@@ -144,7 +146,10 @@ pub async fn pass(owner: &Owner, entity: &Entity, work: &Work) -> Result<(), Sto
         let next = owner
             .handler
             .change(entity, work, |change| commit::passed(record, change));
-        if let Write::Written(known) = entity.write(owner, &known, next).await? {
+        if let Write::Written(known) = entity
+            .write(owner, &owner.handler.version(), &known, next)
+            .await?
+        {
             return park::remove_resolved(owner, entity, work, &known).await;
         }
     }
@@ -211,7 +216,10 @@ async fn confirm(owner: &Owner, entity: &Entity, out: &Outbox) -> Result<(), Sto
             .handler
             .stamp(entity, |stamp| commit::confirmed(record, stamp));
         // Lost to this owner's own spiller, it is tried again.
-        if let Write::Written(_) = entity.write(owner, &known, next).await? {
+        if let Write::Written(_) = entity
+            .write(owner, &owner.handler.version(), &known, next)
+            .await?
+        {
             return Ok(());
         }
     }

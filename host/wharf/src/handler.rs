@@ -6,9 +6,9 @@ use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 use wharf_core::checkpoint::Checkpoint;
 use wharf_core::commit::{Change, Stamp};
-use wharf_core::deployment::Digest;
 use wharf_core::ids::Identity;
 use wharf_core::outcome::HostFault;
+use wharf_core::ownership::Named;
 use wharf_core::pattern::Pattern;
 use wharf_core::route::{Route, route};
 use wharf_engine::Runtime;
@@ -39,9 +39,8 @@ pub struct Handler {
     pub runtime: Arc<Runtime>,
     /// Swapped whole: a running attempt keeps the version it began on.
     pub version: ArcSwap<Version>,
-    /// Component that the deployment names: another one while this host refuses
-    /// it.
-    pub wanted: ArcSwap<Digest>,
+    /// What the deployment names: another version while this host refuses it.
+    pub wanted: ArcSwap<Named>,
     pub ledger: Ledger,
     pub parking: Parking,
     /// None when the manifest declares no timers.

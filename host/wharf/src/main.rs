@@ -34,6 +34,12 @@ mod version;
 mod watchdog;
 mod work;
 
+/// An event is some hundreds of small pieces on several threads, and blocks of a
+/// client's queue that are made and freed all the time: what the system's
+/// allocators are slowest at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     cli::main()
 }

@@ -218,7 +218,9 @@ async fn block(
         let next = owner.handler.stamp(entity, |stamp| {
             commit::outbox_blocked(record, stamp, code, message)
         });
-        entity.write(owner, &known, next).await?;
+        entity
+            .write(owner, &owner.handler.version(), &known, next)
+            .await?;
     }
     gauge.set(UnsettledState::OutboxBlocked);
     owner
@@ -244,7 +246,10 @@ pub async fn unblock(owner: &Owner, entity: &Entity) -> Result<(), Stopped> {
         let next = owner
             .handler
             .stamp(entity, |stamp| commit::outbox_freed(record, stamp));
-        if let Write::Written(_) = entity.write(owner, &known, next).await? {
+        if let Write::Written(_) = entity
+            .write(owner, &owner.handler.version(), &known, next)
+            .await?
+        {
             return Ok(());
         }
     }

@@ -109,7 +109,10 @@ async fn drop_timer(owner: &Owner, entity: &Entity, id: &str) -> Result<(), Stop
         let next = owner
             .handler
             .stamp(entity, |stamp| commit::timer_parked(record, stamp, id));
-        if let Write::Written(_) = entity.write(owner, &known, next).await? {
+        if let Write::Written(_) = entity
+            .write(owner, &owner.handler.version(), &known, next)
+            .await?
+        {
             return Ok(());
         }
     }
@@ -193,7 +196,10 @@ pub async fn queue_all(
                 let next = owner.handler.stamp(entity, |stamp| {
                     commit::queued(known.record(), stamp, &followers)
                 });
-                match entity.write(owner, &known, next).await? {
+                match entity
+                    .write(owner, &owner.handler.version(), &known, next)
+                    .await?
+                {
                     Write::Written(known) => known,
                     Write::Lost => continue,
                 }
@@ -296,7 +302,10 @@ pub async fn undecodable(
         let next = owner.handler.change(entity, work, |change| {
             commit::dead(known.record(), change, on_dead, &given.death)
         });
-        if let Write::Written(known) = entity.write(owner, &known, next).await? {
+        if let Write::Written(known) = entity
+            .write(owner, &owner.handler.version(), &known, next)
+            .await?
+        {
             return dead(owner, entity, work, &known, &given).await;
         }
     }

@@ -22,6 +22,7 @@ use crate::decide::{Decision, decide};
 use crate::entity::{Entity, Known, Write};
 use crate::owner::Owner;
 use crate::park::Given;
+use crate::version::Version;
 use crate::work::{Settlement, Stopped, Work};
 use crate::{finish, park};
 
@@ -87,8 +88,9 @@ async fn straight(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlem
             Some(trial) if trial.holds_for(&known) => trial,
             _ => attempt::run(owner, work, &known, waiting.as_ref()).await?,
         };
+        let by = &trial.version;
         match decide(owner, entity, work, &known, waiting.as_ref(), &trial) {
-            Decision::Commit(next) => match commit(owner, entity, work, &known, next).await? {
+            Decision::Commit(next) => match commit(owner, entity, work, by, &known, next).await? {
                 Write::Written(now) => {
                     return finish::committed(owner, entity, work, &known, &now).await;
                 }
@@ -97,19 +99,21 @@ async fn straight(owner: &Owner, entity: &Entity, work: &Work) -> Result<Settlem
             Decision::EmitOnly(outbox) => {
                 return finish::emit_only(owner, entity, work, outbox).await;
             }
-            Decision::Dead(next, death) => match commit(owner, entity, work, &known, next).await? {
-                Write::Written(known) => {
-                    let by = trial.version.digest();
-                    let given = Given { death, by };
-                    return park::dead(owner, entity, work, &known, &given).await;
+            Decision::Dead(next, death) => {
+                match commit(owner, entity, work, by, &known, next).await? {
+                    Write::Written(known) => {
+                        let by = by.digest();
+                        let given = Given { death, by };
+                        return park::dead(owner, entity, work, &known, &given).await;
+                    }
+                    Write::Lost => tried = Some(trial),
                 }
-                Write::Lost => tried = Some(trial),
-            },
+            }
             Decision::Hold {
                 next,
                 block,
                 reason,
-            } => match record_hold(owner, entity, work, &known, next).await? {
+            } => match record_hold(owner, entity, work, by, &known, next).await? {
                 Write::Written(_) => waiting = Some(owner.hold(work, block, reason).await?),
                 Write::Lost => tried = Some(trial),
             },
@@ -124,10 +128,11 @@ async fn commit(
     owner: &Owner,
     entity: &Entity,
     work: &Work,
+    by: &Version,
     known: &Known,
     next: Record,
 ) -> Result<Write, Stopped> {
-    let write = entity.write(owner, known, next);
+    let write = entity.write(owner, by, known, next);
     work.trace.span(Phase::Commit, write).await
 }
 
@@ -153,11 +158,12 @@ async fn record_hold(
     owner: &Owner,
     entity: &Entity,
     work: &Work,
+    by: &Version,
     known: &Known,
     next: Option<Record>,
 ) -> Result<Write, Stopped> {
     match next {
-        Some(next) => commit(owner, entity, work, known, next).await,
+        Some(next) => commit(owner, entity, work, by, known, next).await,
         None => Ok(Write::Written(known.clone())),
     }
 }

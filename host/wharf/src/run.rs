@@ -198,6 +198,7 @@ fn settings(place: &Place) -> Settings {
     let name = format!("{}-{:016x}", hostname(), crate::clock::random());
     Settings {
         sharing: Sharing::new(name, host.lease),
+        drain: host.drain,
         bounds: Bounds {
             held_max: host.max_held as usize,
             held_bytes_max: host.max_held_bytes,
@@ -208,12 +209,24 @@ fn settings(place: &Place) -> Settings {
     }
 }
 
-/// The pod's name in Kubernetes; names a process in checkpoints and logs.
+/// The pod's name in Kubernetes; names a process in checkpoints, reports, logs
+/// and consumers.
 fn hostname() -> String {
-    let name = std::env::var("HOSTNAME")
-        .ok()
-        .filter(|name| !name.is_empty());
-    name.unwrap_or_else(|| "host".to_owned())
+    let name = std::env::var("HOSTNAME").unwrap_or_default();
+    let name = as_token(&name);
+    if name.is_empty() {
+        "host".to_owned()
+    } else {
+        name
+    }
+}
+
+/// What is left of a name when it has to be one token of a subject.
+fn as_token(name: &str) -> String {
+    const LONGEST: usize = 63;
+    let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let legible = name.chars().map(|c| if legal(c) { c } else { '-' });
+    legible.take(LONGEST).collect()
 }
 
 /// The first SIGTERM or SIGINT drains; the second, or the deadline, cuts.
@@ -238,4 +251,17 @@ async fn watch_signals(drain: Drain, readiness: Arc<Readiness>, within: Duration
         () = tokio::time::sleep(within) => tracing::warn!("deadline: cutting off what still runs"),
     }
     drain.cut.cancel();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hosts_name_is_one_token_of_a_subject() {
+        assert_eq!(as_token("wharf-7d9f_1"), "wharf-7d9f_1");
+        assert_eq!(as_token("node1.example.com"), "node1-example-com");
+        assert_eq!(as_token("a b>*ä"), "a-b---");
+        assert_eq!(as_token(&"x".repeat(99)).len(), 63);
+    }
 }

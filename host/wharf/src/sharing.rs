@@ -1,15 +1,20 @@
 //! How this host shares ordered handlers with the others of the registry.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use wharf_core::backoff::millis;
-use wharf_core::checkpoint;
-use wharf_core::deployment::Digest;
-use wharf_core::ownership::{Asker, Peers, Share, Turn};
+use wharf_core::checkpoint::{self, Checkpoint};
+use wharf_core::ownership::{Asker, Peers, Share, Successor, Turn};
 use wharf_core::report::HostReport;
 
 use crate::handler::Handler;
+
+/// What moves for balance moves in lots, each as late after the one before as
+/// it takes until all hosts have heard of that one.
+const LOTS_IN_A_LEASE: u32 = 2;
 
 /// This host, and the others as their reports show them.
 pub struct Sharing {
@@ -17,17 +22,37 @@ pub struct Sharing {
     lease: Duration,
     began: Instant,
     peers: Mutex<Peers>,
+    owned: Mutex<BTreeSet<String>>,
+    lot: Mutex<Lot>,
+    /// What this host owns has changed.
+    pub changed: Notify,
+}
+
+/// What was given up for balance lately.
+#[derive(Default)]
+struct Lot {
+    begun: Option<Instant>,
+    given: usize,
+}
+
+/// A handler is owned for as long as this lives.
+pub struct Owned {
+    sharing: Arc<Sharing>,
+    handler: String,
 }
 
 impl Sharing {
-    /// `host` names this process in checkpoints and in its report.
+    /// `host` names this process in checkpoints and in its report. A report counts
+    /// for as long as a lease.
     pub fn new(host: String, lease: Duration) -> Arc<Self> {
-        let (lease_ms, report_ms) = (millis(lease), millis(Self::report_lifetime_of(lease)));
         Arc::new(Self {
             host,
             lease,
             began: Instant::now(),
-            peers: Mutex::new(Peers::new(lease_ms, report_ms)),
+            peers: Mutex::new(Peers::new(millis(lease), millis(lease))),
+            owned: Mutex::default(),
+            lot: Mutex::default(),
+            changed: Notify::new(),
         })
     }
 
@@ -39,18 +64,11 @@ impl Sharing {
         self.lease
     }
 
-    /// How long a report counts that is not renewed: as long as a lease.
-    pub fn report_lifetime(&self) -> Duration {
-        Self::report_lifetime_of(self.lease)
-    }
-
-    fn report_lifetime_of(lease: Duration) -> Duration {
-        lease
-    }
-
     /// A host has reported; this one hears itself too.
     pub fn saw(&self, report: HostReport) {
-        self.peers().saw(report, self.now_ms());
+        if report.host != self.host {
+            self.peers().saw(report, self.now_ms());
+        }
     }
 
     /// A host has taken its report away.
@@ -63,20 +81,63 @@ impl Sharing {
         self.peers().declined(handler, host, self.now_ms());
     }
 
-    /// When this host may take what nobody holds. `except` let its lease run out.
-    pub fn turn(&self, handler: &Handler, partition: u32, except: Option<&str>) -> Turn {
+    /// This host owns the handler from now on.
+    pub fn own(self: &Arc<Self>, handler: &str) -> Owned {
+        self.owned().insert(handler.to_owned());
+        self.changed.notify_one();
+        Owned {
+            sharing: self.clone(),
+            handler: handler.to_owned(),
+        }
+    }
+
+    pub fn owns(&self, handler: &str) -> bool {
+        self.owned().contains(handler)
+    }
+
+    /// When this host may take what nobody holds.
+    pub fn turn(&self, handler: &Handler, partition: u32, seen: &Checkpoint) -> Turn {
         let now_ms = self.now_ms();
+        // Who let its lease run out is not there any more, whatever its report says.
+        let expired = !seen.released && seen.owner != self.host;
+        let except = expired.then_some(seen.owner.as_str());
         self.ask(handler, partition, |peers, share, asker| {
             peers.turn(share, asker, except, now_ms)
         })
     }
 
-    /// The host for which this one, which owns the partition, should give it up.
+    /// Whether another host lives and can work the partition.
+    pub fn is_fit(&self, handler: &Handler, partition: u32, host: &str) -> bool {
+        let now_ms = self.now_ms();
+        self.ask(handler, partition, |peers, share, _| {
+            peers.is_fit(share, host, now_ms)
+        })
+    }
+
+    /// The host for which this one, which owns the partition, has to give it up.
     pub fn successor(&self, handler: &Handler, partition: u32) -> Option<String> {
         let now_ms = self.now_ms();
-        self.ask(handler, partition, |peers, share, asker| {
+        let successor = self.ask(handler, partition, |peers, share, asker| {
             peers.successor(share, asker, now_ms)
-        })
+        });
+        match successor? {
+            Successor::Fit { host } => Some(host),
+            Successor::Freer { host, at_once } => self.is_in_lot(at_once).then_some(host),
+        }
+    }
+
+    /// Whether one more may move now.
+    fn is_in_lot(&self, at_once: usize) -> bool {
+        let mut lot = self.lot.lock().expect("no panic while held");
+        let over = |begun: Instant| begun.elapsed() >= self.lease / LOTS_IN_A_LEASE;
+        if lot.begun.is_none_or(over) {
+            *lot = Lot {
+                begun: Some(Instant::now()),
+                given: 0,
+            };
+        }
+        lot.given += 1;
+        lot.given <= at_once
     }
 
     fn ask<R>(
@@ -89,12 +150,13 @@ impl Sharing {
         let share = Share {
             handler: handler.name(),
             partition,
-            component: **handler.wanted.load(),
+            version: **handler.wanted.load(),
             generation: &checkpoint::generation_text(&version.manifest.on),
         };
         let asker = Asker {
             host: &self.host,
-            component: Digest(version.digest()),
+            version: version.named(),
+            owned: self.owned().len(),
         };
         decide(&self.peers(), &share, &asker)
     }
@@ -105,5 +167,16 @@ impl Sharing {
 
     fn peers(&self) -> MutexGuard<'_, Peers> {
         self.peers.lock().expect("no panic while held")
+    }
+
+    fn owned(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.owned.lock().expect("no panic while held")
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.sharing.owned().remove(&self.handler);
+        self.sharing.changed.notify_one();
     }
 }

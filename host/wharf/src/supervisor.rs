@@ -58,7 +58,7 @@ pub async fn run(
     drain: &Drain,
     readiness: Arc<Readiness>,
 ) {
-    let reports = Reports::new(settings.sharing.host(), settings.sharing.report_lifetime());
+    let reports = Reports::new(settings.sharing.host(), settings.sharing.lease());
     let site = Arc::new(Site {
         parts,
         registry,
@@ -129,7 +129,10 @@ impl Crew {
                 }
                 Seen::RolledBack { reason } => {
                     tracing::error!(reason, "the registry is not the one that was followed");
-                    tokio::time::sleep(WATCH_PAUSE).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(WATCH_PAUSE) => {}
+                        () = leave.cancelled() => {}
+                    }
                     return;
                 }
                 Seen::Unavailable { reason } => {
@@ -176,6 +179,10 @@ impl Crew {
                 (Key::Need(name), Some(entry)) => drop(needs.insert(name, entry)),
                 _ => {}
             }
+        }
+        if deployed.is_empty() && !self.wanted.is_empty() {
+            tracing::error!("the registry was made again, and is empty: what runs goes on");
+            return;
         }
         self.needs.replace(&needs, &self.site);
         // A registry that was restored may hold less than was followed.

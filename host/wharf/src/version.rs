@@ -8,6 +8,7 @@ use wharf_core::commit::Change;
 use wharf_core::deployment::{self, Digest};
 use wharf_core::event::Event;
 use wharf_core::manifest::{Manifest, Subscription};
+use wharf_core::ownership::Named;
 use wharf_engine::{Component, Report};
 use wharf_telemetry::metrics::{AttemptResult, HandlerMetrics, NeedMetrics};
 
@@ -55,6 +56,14 @@ impl Version {
         self.number == named.number
             && self.digest() == named.component.0
             && self.manifest_digest == named.manifest
+    }
+
+    /// As hosts compare what they run.
+    pub fn named(&self) -> Named {
+        Named {
+            number: self.number,
+            component: Digest(self.digest()),
+        }
     }
 
     pub fn digest(&self) -> [u8; 32] {

@@ -6,12 +6,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, FuturesUnordered};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
 
 use super::{Floor, Reads, Stored, batch};
 use crate::api::Api;
@@ -19,9 +17,8 @@ use crate::api::message::Query;
 use crate::error::Error;
 use crate::names::Lineage;
 
-/// How long the first of a batch waits for others while another batch is out.
-const GATHER: Duration = Duration::from_millis(1);
-/// Batches under way at once.
+/// Batches under way at once. While so many are, the next one gathers; a timer
+/// for that would keep a lone read waiting for longer than the read takes.
 const BATCHES_MAX: usize = 4;
 /// Single reads of one failed batch under way at once.
 const LEADER_READS_MAX: usize = 32;
@@ -109,29 +106,22 @@ async fn gather(reader: Reader, mut queue: mpsc::Receiver<Load>) {
             Some(()) = under_way.next() => {}
             load = queue.recv(), if under_way.len() < BATCHES_MAX => {
                 let Some(first) = load else { return };
-                // A lone caller is not kept waiting; a crowd is already behind it.
-                let patience = if under_way.is_empty() { Duration::ZERO } else { GATHER };
-                let batch = collect(first, &mut queue, patience).await;
+                let batch = collect(first, &mut queue).await;
                 under_way.push(reader.serve(batch));
             }
         }
     }
 }
 
-async fn collect(first: Load, queue: &mut mpsc::Receiver<Load>, patience: Duration) -> Batch {
+/// The first, and whoever waits by now.
+async fn collect(first: Load, queue: &mut mpsc::Receiver<Load>) -> Batch {
     let mut batch = Batch::new();
     batch.entry(first.subject).or_default().push(first.answer);
-    let until = Instant::now() + patience;
     // Lets those who are about to ask do so.
     tokio::task::yield_now().await;
-    while batch.len() < batch::KEYS_MAX {
-        let load = match queue.try_recv() {
-            Ok(load) => load,
-            Err(_) => match timeout_at(until, queue.recv()).await {
-                Ok(Some(load)) => load,
-                Ok(None) | Err(_) => break,
-            },
-        };
+    while batch.len() < batch::KEYS_MAX
+        && let Ok(load) = queue.try_recv()
+    {
         batch.entry(load.subject).or_default().push(load.answer);
     }
     batch

@@ -84,6 +84,8 @@ pub async fn run(args: StatusArgs) -> Result<Answer, Failure> {
             Failure::new(Code::DeploymentUnreadable, error.to_string()).place(name)
         })?;
         let owner = owner(&api, &deployment).await;
+        // One that reports no more is gone, and its lease runs out.
+        let owner = owner.filter(|owner| hosts.iter().any(|host| host.host == *owner));
         handlers.push(Handler::of(deployment, owner, &hosts));
     }
     let hosts = hosts.into_iter().map(Host::from).collect();

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use wharf_core::backoff::millis;
 use wharf_core::checkpoint::{self, Checkpoint, Claim, Claimant};
 use wharf_core::outcome::HostFault;
+use wharf_core::ownership::Turn;
 use wharf_jetstream::ledger::CommitResult;
 
 use crate::clock;
@@ -77,15 +78,22 @@ fn judge(
     seen: &Checkpoint,
     since: Instant,
 ) -> Claim {
-    // Who let its lease run out is not there any more, whatever its report says.
-    let expired = (!seen.released).then_some(seen.owner.as_str());
-    let claimant = Claimant {
+    let (unchanged_ms, lease_ms) = (millis(since.elapsed()), millis(sharing.lease()));
+    let mut claimant = Claimant {
         host: sharing.host(),
         generation: &checkpoint::generation(&handler.version().manifest.on),
-        turn: sharing.turn(handler, partition, expired),
+        turn: Turn::Rank(0),
+        successor_lives: false,
     };
-    let unchanged_ms = millis(since.elapsed());
-    checkpoint::claim(seen, &claimant, unchanged_ms, millis(sharing.lease()))
+    match checkpoint::claim(seen, &claimant, unchanged_ms, lease_ms) {
+        // It is free: whose turn it is matters now, and not before.
+        Claim::Take => {
+            claimant.turn = sharing.turn(handler, partition, seen);
+            claimant.successor_lives = sharing.is_fit(handler, partition, &seen.successor);
+            checkpoint::claim(seen, &claimant, unchanged_ms, lease_ms)
+        }
+        held => held,
+    }
 }
 
 async fn look(handler: &Handler, partition: u32) -> Result<(Checkpoint, u64), HostFault> {

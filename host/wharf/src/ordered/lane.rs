@@ -343,7 +343,10 @@ impl Lane {
         let next = owner
             .handler
             .stamp(&self.entity, |stamp| commit::queue_gone(record, stamp));
-        self.entity.write(owner, &known, next).await.map(|_| ())
+        self.entity
+            .write(owner, &owner.handler.version(), &known, next)
+            .await
+            .map(|_| ())
     }
 
     /// None while the entry is not there, or not whole.

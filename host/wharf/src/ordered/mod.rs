@@ -33,6 +33,8 @@ pub use reign::End;
 #[derive(Clone)]
 pub struct Settings {
     pub sharing: Arc<Sharing>,
+    /// How long what runs may take to end when a partition is given up.
+    pub drain: Duration,
     pub bounds: Bounds,
     /// Events in one lane's memory.
     pub lane_max: usize,

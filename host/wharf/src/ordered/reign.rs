@@ -74,6 +74,7 @@ pub async fn reign(
         "partition taken"
     );
     handler.metrics.partition(partition).owned();
+    let _owned = settings.sharing.own(handler.name());
     let end = reign.run().await;
     reign.finish(end, drain).await
 }
@@ -420,16 +421,17 @@ impl Reign {
     /// partition, releases it.
     async fn finish(mut self, end: End, drain: &Drain) -> End {
         self.owner.leave.cancel();
-        // Who is in good order has time for what runs; else a lane that waits for
-        // the broker would keep the partition from everybody.
+        // Who is in good order has time for what runs, as in a drain; else a lane
+        // that waits for the broker would keep the partition from everybody.
         if !matches!(end, End::Drained | End::GivenUp) {
             self.owner.cut.cancel();
         }
         let end = self.wind_down(end).await;
         if end != End::Lost {
             let watermark = self.book.watermark();
+            let successor = self.named(end);
             self.tenancy
-                .release(watermark, self.begun, self.successor.as_deref(), &drain.cut)
+                .release(watermark, self.begun, successor.as_deref(), &drain.cut)
                 .await;
         }
         self.owner
@@ -438,6 +440,21 @@ impl Reign {
             .partition(self.owner.partition)
             .released();
         end
+    }
+
+    /// For whom the partition is released. A pause is this host's: no other would
+    /// find anything else.
+    fn named(&mut self, end: End) -> Option<String> {
+        let sharing = &self.settings.sharing;
+        match end {
+            End::Paused => Some(sharing.host().to_owned()),
+            // What ran may have taken long.
+            End::GivenUp => self
+                .successor
+                .take()
+                .filter(|host| sharing.is_fit(&self.owner.handler, self.owner.partition, host)),
+            End::Drained | End::Lost => None,
+        }
     }
 
     /// Why the owner leaves: the host drains, or a task of it has panicked.
@@ -455,9 +472,13 @@ impl Reign {
         tick.tick().await;
         let lanes = self.lanes.ended();
         tokio::pin!(lanes);
+        let deadline = tokio::time::sleep(self.settings.drain);
+        tokio::pin!(deadline);
         loop {
             tokio::select! {
                 () = &mut lanes => return end,
+                // A lane that cannot end must not keep its partition for ever.
+                () = &mut deadline, if !self.owner.cut.is_cancelled() => self.owner.cut.cancel(),
                 _ = tick.tick(), if end != End::Lost => {
                     if self.write(0).await == Err(End::Lost) {
                         self.owner.cut.cancel();

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use wharf_core::checkpoint;
 use wharf_core::deployment::{self, Author, Deployment};
 use wharf_core::manifest::{self, Manifest, Ordering};
+use wharf_core::ownership::Named;
 use wharf_core::report::{HandlerReport, Refused, Running};
 use wharf_telemetry::metrics::UnsettledState;
 
@@ -44,6 +45,8 @@ pub struct Keeper {
     bound: Option<Bound>,
     /// Counted while a person, or the guard, has stopped it.
     paused: Option<wharf_telemetry::metrics::Unsettled>,
+    /// Revision of the deployment in whose place no earlier version runs any more.
+    barred: Option<u64>,
 }
 
 /// A handler at work.
@@ -70,6 +73,7 @@ impl Keeper {
             site,
             bound: None,
             paused: None,
+            barred: None,
         }
     }
 
@@ -110,7 +114,10 @@ impl Keeper {
                 heard = heard(&mut self.bound) => {
                     self.stand_in(heard).await;
                     // The pause is on its way; or all begins again.
-                    let _ = tokio::time::timeout(TRY_AGAIN, wanted.changed()).await;
+                    tokio::select! {
+                        _ = tokio::time::timeout(TRY_AGAIN, wanted.changed()) => {}
+                        () = leave.cancelled() => {}
+                    }
                 }
                 () = leave.cancelled() => {}
             }
@@ -131,7 +138,7 @@ impl Keeper {
         self.paused = None;
         let named = wanted.deployment.in_use();
         if let Some(bound) = &self.bound {
-            bound.handler.wanted.store(Arc::new(named.component));
+            bound.handler.wanted.store(Arc::new(name_of(named)));
         }
         let runs = self.version().is_some_and(|version| version.is(named));
         if runs {
@@ -157,13 +164,18 @@ impl Keeper {
                 self.tell(wanted, None);
                 Followed::Done
             }
-            Err(failure) => self.refuse(wanted, failure).await,
+            Err(failure) => self.refuse(wanted, newer, failure).await,
         }
     }
 
     /// What ran goes on; where nothing did, after a pause or a restart, the last
-    /// version that this host can run does.
-    async fn refuse(&mut self, wanted: &Wanted, failure: Failure) -> Followed {
+    /// version before it that this host can run does.
+    async fn refuse(
+        &mut self,
+        wanted: &Wanted,
+        newer: &mut watch::Receiver<Option<Wanted>>,
+        failure: Failure,
+    ) -> Followed {
         let deployment = &wanted.deployment;
         tracing::error!(
             handler = self.name,
@@ -173,8 +185,17 @@ impl Keeper {
             remedy = failure.remedy,
             "the version is not run"
         );
-        if self.bound.is_none() {
-            self.fall_back(deployment).await;
+        let may = speaks_of_the_version(failure.code) && self.barred != Some(wanted.revision);
+        if self.bound.is_none() && may {
+            let leave = self.site.drain.leave.clone();
+            tokio::select! {
+                () = self.fall_back(deployment) => {}
+                () = leave.cancelled() => return Followed::Superseded,
+                Ok(()) = newer.changed() => {
+                    newer.mark_changed();
+                    return Followed::Superseded;
+                }
+            }
         }
         let heals = !is_final(failure.code);
         self.tell(wanted, Some(failure));
@@ -186,7 +207,10 @@ impl Keeper {
     }
 
     async fn fall_back(&mut self, deployment: &Deployment) {
-        for named in deployment.earlier().into_iter().take(FALL_BACK_MAX) {
+        // What came after it and was taken back is not for this.
+        let earlier = deployment.earlier().into_iter();
+        let before = earlier.filter(|version| version.number < deployment.stable);
+        for named in before.take(FALL_BACK_MAX) {
             let switched = match self.load(named).await {
                 Ok(version) => self.switch(deployment, version).await,
                 Err(failure) => Err(failure),
@@ -195,10 +219,6 @@ impl Keeper {
             match switched {
                 Ok(()) => {
                     tracing::warn!(handler = self.name, version, "an earlier version runs");
-                    if let Some(bound) = &self.bound {
-                        let wanted = deployment.in_use().component;
-                        bound.handler.wanted.store(Arc::new(wanted));
-                    }
                     return;
                 }
                 Err(failure) => tracing::warn!(
@@ -237,6 +257,8 @@ impl Keeper {
             _ => {
                 // What cannot be bound stops nothing.
                 let handler = self.site.parts.bind(&deployment.lineage, version).await?;
+                let wanted = name_of(deployment.in_use());
+                handler.wanted.store(Arc::new(wanted));
                 self.stop().await;
                 self.start(Arc::new(handler), number);
             }
@@ -333,9 +355,16 @@ impl Keeper {
             let still = before.stable == alarm.version && before.paused.is_none();
             Ok(still.then(|| before.paused(Some(alarm.version), author)))
         });
-        if let Err(failure) = paused.await {
+        match paused.await {
+            // It stood in for the one in use, and must not again.
+            Ok((_, stands)) if stands.deployment.stable != alarm.version => {
+                self.barred = Some(stands.revision);
+            }
+            Ok(_) => {}
             // It begins again with what is deployed, and the guard with it.
-            tracing::error!(handler = self.name, reason = failure.message, "not paused");
+            Err(failure) => {
+                tracing::error!(handler = self.name, reason = failure.message, "not paused");
+            }
         }
         self.stop().await;
     }
@@ -388,6 +417,8 @@ impl Keeper {
             revision: wanted.revision,
             refused,
             paused: wanted.deployment.paused.is_some(),
+            // Told when it is written.
+            owns: false,
         };
         self.site.reports.set(&self.name, report);
     }
@@ -426,6 +457,27 @@ fn same_binding(before: &Manifest, after: &Manifest) -> bool {
         && before.max_in_flight == after.max_in_flight
         && before.timers.is_empty() == after.timers.is_empty()
         && checkpoint::generation(&before.on) == checkpoint::generation(&after.on)
+}
+
+fn name_of(version: &deployment::Version) -> Named {
+    Named {
+        number: version.number,
+        component: version.component,
+    }
+}
+
+/// The version cannot be run here; not that nobody could say what it is just now.
+fn speaks_of_the_version(code: Code) -> bool {
+    is_final(code)
+        || matches!(
+            code,
+            Code::NeedWithoutAddress
+                | Code::NotCovered
+                | Code::DestinationUnfit
+                | Code::ObjectMissing
+                | Code::DigestMismatch
+                | Code::CheckpointConflict
+        )
 }
 
 /// Trying again would meet the same bytes and the same settings.

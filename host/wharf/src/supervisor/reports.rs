@@ -12,6 +12,7 @@ use wharf_jetstream::registry::{Key, Saved};
 
 use super::Site;
 use crate::clock;
+use crate::sharing::Sharing;
 
 /// Changes that come together are written together.
 const GATHER: Duration = Duration::from_millis(20);
@@ -56,7 +57,11 @@ impl Reports {
         self.ended.cancel();
     }
 
-    fn now(&self, draining: bool) -> Bytes {
+    fn now(&self, draining: bool, sharing: &Sharing) -> Bytes {
+        let mut handlers = self.handlers().clone();
+        for (handler, report) in &mut handlers {
+            report.owns = sharing.owns(handler);
+        }
         let report = HostReport {
             format: report::FORMAT,
             host: self.host.clone(),
@@ -64,7 +69,7 @@ impl Reports {
             started_ms: self.started_ms,
             written_ms: clock::now_ms(),
             draining,
-            handlers: self.handlers().clone(),
+            handlers,
         };
         Bytes::from(report::encode(&report))
     }
@@ -78,10 +83,11 @@ impl Reports {
 /// it away at the end.
 pub async fn keep(site: Arc<Site>) {
     let (reports, leave) = (&site.reports, &site.drain.leave);
+    let sharing = &site.settings.sharing;
     let mut told = false;
     loop {
         let draining = leave.is_cancelled();
-        let report = reports.now(draining);
+        let report = reports.now(draining, sharing);
         let saved = site
             .registry
             .report(&reports.host, report, reports.lifetime);
@@ -95,6 +101,7 @@ pub async fn keep(site: Arc<Site>) {
         told |= draining;
         tokio::select! {
             () = reports.changed.notified() => tokio::time::sleep(GATHER).await,
+            () = sharing.changed.notified() => tokio::time::sleep(GATHER).await,
             () = tokio::time::sleep(reports.lifetime / PER_LIFETIME) => {}
             () = leave.cancelled(), if !told => {}
             () = reports.ended.cancelled() => break,

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use wharf_core::ownership::{Asker, Peers, Share, Turn};
 use wharf_core::report::{self, HostReport, Refused};
 use wharf_demo::HostProcess;
 use wharf_demo::process::{HostOptions, free_port, loopback};
@@ -170,63 +169,32 @@ impl<'a> Fleet<'a> {
         .await;
     }
 
-    /// Waits until each handler is owned by the host that hashing prefers among
-    /// those that run it; who that is.
+    /// Waits until no host owns two handlers more than another; who owns which.
     pub async fn until_spread(&self, within: Duration) -> BTreeMap<&'static str, String> {
-        let mut expected = BTreeMap::new();
-        for handler in ORDERED {
-            expected.insert(handler, self.preferred(handler).await);
-        }
-        let what = format!("the owners to be {expected:?}");
-        until(&what, within, async || {
-            for (handler, owner) in &expected {
-                if self.owner(handler).await.as_ref() != Some(owner) {
-                    return None;
-                }
+        let mut hosts = Vec::new();
+        for number in 0..self.members.len() {
+            if self.members[number].host.is_some() {
+                hosts.push(self.id(number).await);
             }
-            Some(())
+        }
+        until("the handlers to be spread", within, async || {
+            let mut owners = BTreeMap::new();
+            for handler in ORDERED {
+                owners.insert(handler, self.owner(handler).await?);
+            }
+            let part = |host: &String| owners.values().filter(|owner| *owner == host).count();
+            let parts: Vec<usize> = hosts.iter().map(part).collect();
+            let (most, least) = (parts.iter().max()?, parts.iter().min()?);
+            let all = parts.iter().sum::<usize>() == ORDERED.len();
+            (all && most - least <= 1).then_some(owners)
         })
-        .await;
-        expected
+        .await
     }
 
     /// None while nobody owns it.
     async fn owner(&self, handler: &str) -> Option<String> {
         let checkpoint = self.site.ledger(handler).await.checkpoint().await;
         (!checkpoint.released).then_some(checkpoint.owner)
-    }
-
-    async fn preferred(&self, handler: &str) -> String {
-        let (deployment, _) = self.rollout.deployment(handler).await;
-        let mut running = Vec::new();
-        for number in 0..self.members.len() {
-            if self.members[number].host.is_some() {
-                running.push(self.report(number).await);
-            }
-        }
-        let component = deployment.in_use().component;
-        let first = running.iter().find(|report| {
-            let state = &report.handlers[handler];
-            let Some(runs) = &state.running else {
-                return false;
-            };
-            let share = Share {
-                handler,
-                partition: 0,
-                component,
-                generation: &runs.generation,
-            };
-            let asker = Asker {
-                host: &report.host,
-                component: runs.component,
-            };
-            let mut peers = Peers::new(1, u64::MAX);
-            for other in &running {
-                peers.saw(other.clone(), 0);
-            }
-            peers.turn(&share, &asker, None, 0) == Turn::Rank(0)
-        });
-        first.expect("somebody runs it").host.clone()
     }
 
     /// What a running host reports once it has tried every handler.
