@@ -131,14 +131,8 @@ mod copies_that_lag {
 
     async fn provisioned(cluster: &Cluster) -> Client {
         let mut place = place();
-        place
-            .streams
-            .iter_mut()
-            .for_each(|s| s.replicas = NODES as u32);
-        place
-            .handlers
-            .iter_mut()
-            .for_each(|h| h.replicas = NODES as u32);
+        place.streams.iter_mut().for_each(|s| s.replicas = 3);
+        place.handlers.iter_mut().for_each(|h| h.replicas = 3);
         provision(cluster.node(0), &place).await;
         async_nats::connect(cluster.url(0))
             .await
