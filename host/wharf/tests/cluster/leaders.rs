@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
-
 use crate::ALONE;
 use crate::stand::{Stand, until_at_rest};
 
-const KEYS: usize = 8;
-/// Of each key; each tells six words.
-const EVENTS: usize = 40;
+const KEYS: [&str; 8] = ["k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"];
+/// That one event tells of, each in an emission of its own.
+const WORDS: usize = 30;
 const STEP_DOWNS: usize = 12;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -18,29 +16,22 @@ async fn interleaving_12_emissions_of_an_entity_keep_their_order_while_leaders_m
     let stand = Stand::set().await;
     let hosts = stand.hosts().await;
     let client = stand.probe.site.client().await;
-    let keys: Vec<String> = (0..KEYS).map(|n| format!("k{n}")).collect();
-    let sending = join_all(keys.iter().map(|key| send_lists(&stand, key)));
     let moving = async {
         for _ in 0..STEP_DOWNS {
             stand.probe.site.nats.step_down(&client, "NOTED").await;
-            tokio::time::sleep(Duration::from_millis(300)).await;
         }
         for stream in ["PROBE", "WHARF-L-probe-1"] {
             stand.probe.site.nats.step_down(&client, stream).await;
         }
     };
-    let (sent, ()) = tokio::join!(sending, moving);
+    let list = |key: &str, nth: usize| {
+        let words = (0..WORDS).map(|word| format!("{key}-{nth}-{word}"));
+        ("list", words.collect())
+    };
+    let pause = Duration::from_millis(200);
+    let sent = stand.send_during(&KEYS, pause, list, moving).await;
+    let words: usize = sent.iter().map(|(_, words)| words.len()).sum();
+    println!("{words} emissions while leaders moved");
     stand.assert_done(&sent).await;
     until_at_rest(&hosts).await;
-}
-
-async fn send_lists(stand: &Stand, key: &str) -> (String, Vec<String>) {
-    let mut sent = Vec::new();
-    for n in 0..EVENTS {
-        let words: Vec<String> = (0..6).map(|word| format!("{key}-{n}-{word}")).collect();
-        stand.probe.send(key, "list", words.join(" ")).await;
-        sent.extend(words);
-        tokio::time::sleep(Duration::from_millis(60)).await;
-    }
-    (key.to_owned(), sent)
 }

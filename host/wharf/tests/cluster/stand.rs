@@ -1,5 +1,6 @@
 //! The probe on three nodes, and the hosts that run it.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -36,9 +37,10 @@ impl Broker for Cluster {
     }
 }
 
-/// The streams of a `wharf.toml`, on all nodes.
-pub fn replicated(streams: &str) -> String {
-    streams.replace("\nmax_bytes", "\nreplicas = 3\nmax_bytes")
+/// The streams of a `wharf.toml`, on all nodes, and none of them small.
+fn replicated(streams: &str) -> String {
+    let large = streams.replace("\"1MiB\"", "\"512MiB\"");
+    large.replace("\nmax_bytes", "\nreplicas = 3\nmax_bytes")
 }
 
 /// A site on three nodes that has all its streams.
@@ -121,13 +123,27 @@ impl Stand {
         pause: Duration,
         acts: impl Future<Output = ()>,
     ) -> Vec<(String, Vec<String>)> {
+        let note = |key: &str, nth: usize| ("note", vec![format!("{key}-{nth}")]);
+        self.send_during(keys, pause, note, acts).await
+    }
+
+    /// The same with other events: `event` gives a type, and the lines that the
+    /// event tells of.
+    pub async fn send_during(
+        &self,
+        keys: &[&str],
+        pause: Duration,
+        event: impl Fn(&str, usize) -> (&'static str, Vec<String>),
+        acts: impl Future<Output = ()>,
+    ) -> Vec<(String, Vec<String>)> {
         let over = AtomicBool::new(false);
         let of_key = async |key: &&str| {
-            let mut sent = Vec::new();
+            let (mut sent, mut nth) = (Vec::new(), 0);
             while !over.load(Ordering::Relaxed) {
-                let line = format!("{key}-{}", sent.len());
-                self.probe.send(key, "note", line.as_str()).await;
-                sent.push(line);
+                let (what, lines) = event(key, nth);
+                self.probe.send(key, what, lines.join(" ")).await;
+                sent.extend(lines);
+                nth += 1;
                 tokio::time::sleep(pause).await;
             }
             (key.to_string(), sent)
@@ -141,14 +157,21 @@ impl Stand {
 
     /// Each line took effect once and in order: in the state, and outside.
     pub async fn assert_done(&self, sent: &[(String, Vec<String>)]) {
+        let lines: usize = sent.iter().map(|(_, lines)| lines.len()).sum();
+        until(&format!("{lines} lines outside"), 2 * SOON, || async {
+            let extent = self.probe.noted.extent().await.ok()?;
+            (extent.messages >= lines as u64).then_some(())
+        })
+        .await;
+        let mut told = BTreeMap::<String, Vec<String>>::new();
+        for message in self.probe.noted.read_all().await.expect("read") {
+            let key = message.subject.trim_start_matches("noted.").to_owned();
+            let line = String::from_utf8(message.data).expect("text");
+            let line = line.trim_end().to_owned();
+            told.entry(key).or_default().push(line);
+        }
         for (key, lines) in sent {
-            let what = format!("{} lines of {key}", lines.len());
-            let look = || async {
-                let told = self.probe.told(key).await;
-                (told.len() >= lines.len()).then_some(told)
-            };
-            let told = until(&what, 2 * SOON, look).await;
-            assert_eq!(&told, lines, "told of {key}");
+            assert_eq!(told.get(key), Some(lines), "told of {key}");
             assert_eq!(&self.probe.state(key).await, lines, "state of {key}");
         }
     }

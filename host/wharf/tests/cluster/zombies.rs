@@ -11,7 +11,10 @@ use crate::proxy::{Flow, Way};
 use crate::stand::{Stand, counted, until_at_rest};
 use crate::support::{SOON, until};
 
-const KEYS: [&str; 6] = ["k0", "k1", "k2", "k3", "k4", "k5"];
+/// Of each fate its own.
+const KEYS: usize = 6;
+/// Between two events of a key.
+const PAUSE: Duration = Duration::from_millis(60);
 /// How long the late owner stays away while another one works.
 const AWAY: Duration = Duration::from_secs(1);
 
@@ -56,21 +59,32 @@ async fn interleaving_17_late_writes_of_a_zombie_and_two_owners_at_work_lose_and
     let _machine = ALONE.lock().await;
     let stand = Stand::set().await;
     let hosts = stand.hosts().await;
-    let fates = async {
-        for fate in [Fate::CannotWrite, Fate::Frozen, Fate::CutOff] {
-            let owner = stand.owner().await;
+    let mut sent = Vec::new();
+    for fate in [Fate::CannotWrite, Fate::Frozen, Fate::CutOff] {
+        let owner = stand.owner().await;
+        let losing = async {
+            until("the owner to be at work", SOON, || async {
+                let told = stand.probe.told(&format!("{fate:?}-0")).await;
+                (!told.is_empty()).then_some(())
+            })
+            .await;
             fate.begin(&stand, &hosts, owner);
             stand.until_taken_from(owner).await;
             tokio::time::sleep(AWAY).await;
-            fate.end(&stand, &hosts, owner);
-            let lost = counted(&hosts, "wharf_commit_conflicts_total").await;
-            println!("{fate:?}: taken over; {lost} commits lost to another by now");
-        }
-    };
-    let pause = Duration::from_millis(60);
-    let sent = stand.send_notes_during(&KEYS, pause, fates).await;
-    stand.assert_done(&sent).await;
-    until_at_rest(&hosts).await;
+        };
+        let keys: Vec<String> = (0..KEYS).map(|n| format!("{fate:?}-{n}")).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        sent.extend(stand.send_notes_during(&keys, PAUSE, losing).await);
+        // All is done when the late writes come: whatever they change, stays.
+        stand.assert_done(&sent).await;
+        fate.end(&stand, &hosts, owner);
+        until_at_rest(&hosts).await;
+        stand.assert_done(&sent).await;
+        let lost = counted(&hosts, "wharf_commit_conflicts_total").await;
+        println!("{fate:?}: {lost} commits lost to another by now");
+    }
+    let seen = counted(&hosts, "wharf_commit_conflicts_total").await;
+    assert!(seen > 0, "no write was late");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
