@@ -65,7 +65,7 @@ async fn run(args: Args) -> Result<bool, Error> {
         ..Modes::default()
     };
     let gateway = Gateway::start(args.gateway, args.seed, modes).await?;
-    let client = stream::connect(&args.nats_url).await?;
+    let client = stream::connect(std::slice::from_ref(&args.nats_url)).await?;
     let spec = Spec {
         seed: args.seed,
         first: 1,
@@ -85,7 +85,7 @@ async fn run(args: Args) -> Result<bool, Error> {
         done.lag_max.as_secs_f64() * 1_000.0
     );
     let watcher = Watcher::new(&client, &gateway);
-    let rest = watcher.settle(None, u64::from(args.orders), PATIENCE).await;
+    let rest = watcher.settle(&[], u64::from(args.orders), PATIENCE).await;
     if let Rest::Stalled(tally) = rest {
         println!("nothing has moved for {PATIENCE:?}: {tally:?}");
     }

@@ -58,7 +58,7 @@ pub async fn host(options: Arc<HostOptions>) -> anyhow::Result<()> {
         &options.logs.dropped(),
     ));
     let settings = settings(&options.place);
-    let traces = traces(&options, &settings.host, &metrics)?;
+    let traces = traces(&options, settings.sharing.host(), &metrics)?;
     let readiness = Readiness::new();
     let drain = Drain::default();
     let listen = options.place.host.listen;

@@ -59,6 +59,7 @@ fn every_definition_is_exposed_with_its_type_its_help_and_exactly_its_labels() {
     let metrics = metrics();
     metrics.handler("order").partition(0);
     metrics.need("gateway");
+    metrics.spans();
     let seen = scrape(&metrics);
     for definition in HOST {
         let family = seen

@@ -6,6 +6,7 @@
 //! attempts, never order: the record is the fence.
 
 mod claim;
+mod heard;
 pub mod lane;
 pub mod lanes;
 pub mod lease;

@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use wharf_core::event::Undecodable;
 use wharf_core::outcome::HostFault;
-use wharf_jetstream::pull::{Delivery, End as PullEnd};
-use wharf_jetstream::reader::{self, Reader, Reason, RolledBack};
+use wharf_jetstream::pull::Delivery;
+use wharf_jetstream::reader::{self, Reader, RolledBack};
 use wharf_jetstream::timers::{Fired, Firings};
 
-use wharf_telemetry::metrics::{ReopenReason, Unsettled, UnsettledState};
+use wharf_telemetry::metrics::{Unsettled, UnsettledState};
 
 use super::Settings;
 use super::claim::Claimed;
+use super::heard::{alarm_rolled_back, next_firing, reopened};
 use super::lane::Settles;
 use super::lanes::{Book, Lanes};
 use super::lease::Lease;
@@ -488,39 +489,5 @@ impl Reign {
                 }
             }
         }
-    }
-}
-
-async fn next_firing(firings: &mut Option<Firings>) -> Fired {
-    match firings {
-        Some(firings) => firings.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-fn alarm_rolled_back(handler: &Handler, detail: &str) {
-    tracing::error!(
-        handler = handler.name(),
-        code = "WH0301",
-        reason = detail,
-        "source-rolled-back: the stream is not the one that the checkpoint speaks of; the handler pauses"
-    );
-}
-
-fn reopened(reason: &Reason) -> ReopenReason {
-    match reason {
-        Reason::Gap { .. } | Reason::WentBack { .. } => ReopenReason::Gap,
-        Reason::Missed { .. } => ReopenReason::HeartbeatMismatch,
-        Reason::Stepped { .. } | Reason::Ended(PullEnd::ConnectionLost | PullEnd::Closed) => {
-            ReopenReason::Reconnected
-        }
-        Reason::Ended(PullEnd::Silent) => ReopenReason::HeartbeatMissed,
-        Reason::Ended(
-            PullEnd::Deleted
-            | PullEnd::NoResponders
-            | PullEnd::Moved
-            | PullEnd::Refused { .. }
-            | PullEnd::Unplaced { .. },
-        ) => ReopenReason::ConsumerGone,
     }
 }

@@ -51,7 +51,7 @@ async fn a_drain_sends_what_waits_and_is_not_held_up_by_a_collector_that_hangs()
         .push(("OTEL_BSP_SCHEDULE_DELAY".into(), "3600000".into()));
     let mut host = site.host().await;
     place(&site.client().await, &order(1)).await;
-    assert_balanced(&site, &host, 1, "").await;
+    assert_balanced(&site, &[&host], 1, "").await;
     assert_eq!(receiver.spans(), [] as [Span; 0], "no batch is full");
     let ended = host.term(ENDS_WITHIN).await.expect("SIGTERM is sent");
     assert!(ended.success(), "{ended}");
@@ -70,7 +70,7 @@ async fn a_drain_sends_what_waits_and_is_not_held_up_by_a_collector_that_hangs()
     site.options.env.push(endpoint);
     let mut host = site.host().await;
     place(&site.client().await, &order(2)).await;
-    assert_balanced(&site, &host, 2, "").await;
+    assert_balanced(&site, &[&host], 2, "").await;
     let told = Instant::now();
     let ended = host.term(ENDS_WITHIN).await.expect("SIGTERM is sent");
     println!("ended {:?} after SIGTERM", told.elapsed());
@@ -102,7 +102,7 @@ async fn shop(collector: Option<&str>) -> (Duration, Samples) {
     let client = site.client().await;
     let began = Instant::now();
     place(&client, &orders(ORDERS, 1_000.0)).await;
-    assert_balanced(&site, &host, ORDERS, "").await;
+    assert_balanced(&site, &[&host], ORDERS, "").await;
     let took = began.elapsed();
     (took, host.metrics().await.expect("the host answers"))
 }
