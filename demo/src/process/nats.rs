@@ -87,6 +87,11 @@ impl NatsServer {
         self.port
     }
 
+    /// None once it has ended and that was seen.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.pid()
+    }
+
     /// A client that reconnects for ever.
     ///
     /// # Errors

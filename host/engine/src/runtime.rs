@@ -89,6 +89,11 @@ impl Runtime {
         })
     }
 
+    /// The engine itself, for what is to be measured under the same settings.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// Where instances get their memory from.
     pub fn allocator(&self) -> Allocator {
         self.allocator

@@ -69,6 +69,8 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("demo", &["host/core", "handlers"]),
+    ("bench/echo", &[]),
+    ("bench", &["host/core", "host/engine", "demo"]),
     ("sdk", &["sdk"]),
     ("handlers", &["handlers", "sdk"]),
     // What manifests carry for a host is read by the host's own parsers.
