@@ -29,6 +29,11 @@ build:
 # Build every handler for WebAssembly and write its bundle to target/bundles/<name>/
 handlers:
     @tools/bundles "{{ target }}"
+    @tools/bundles "{{ target }}" bench bench-bundles
+
+# Measure what Wharf costs beside the same work by hand, about half an hour (try `bench --help`)
+bench *args: build handlers
+    @exec "{{ target / "debug/bench" }}" "$@"
 
 # Run a host on the handlers of this checkout (`host --help` lists the flags)
 host *args: build handlers

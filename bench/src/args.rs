@@ -32,14 +32,15 @@ pub struct Args {
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(200..=10_000_000))]
     pub events: u64,
     /// Events a second where the critical time is measured.
-    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(10..=100_000), conflicts_with = "quick")]
     pub rate: u32,
     /// Whether the pipeline's guest memory lives from one event to the next.
     #[arg(long, value_enum, default_value_t = Instance::Fresh)]
     pub instance: Instance,
-    /// Bytes of the record that an effect-once twin writes.
-    #[arg(long, default_value_t = 256)]
-    pub record_bytes: usize,
+    /// Bytes of the record that an effect-once twin writes [default: as many as
+    /// the host's, 256 in the raw rows].
+    #[arg(long)]
+    pub record_bytes: Option<usize>,
     /// Leave out the rows with spans on.
     #[arg(long)]
     pub no_spans: bool,

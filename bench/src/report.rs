@@ -23,7 +23,7 @@ pub struct Row {
     pub median: f64,
     /// Against another row whose samples were taken in turn with these.
     pub ratio: Option<Ratio>,
-    /// What else is worth knowing: a name, and the median.
+    /// What else is worth knowing, where it was seen: a name, and the median.
     pub details: Vec<(&'static str, f64)>,
 }
 
@@ -86,7 +86,9 @@ impl Row {
 
     #[must_use]
     pub fn detail(mut self, name: &'static str, samples: &[f64]) -> Self {
-        self.details.push((name, median(samples)));
+        if !samples.is_empty() {
+            self.details.push((name, median(samples)));
+        }
         self
     }
 

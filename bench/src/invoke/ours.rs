@@ -68,7 +68,7 @@ impl Ours {
             data: &self.data,
             state: None,
             lineage: Arc::clone(&self.lineage),
-            traceparent: None,
+            trace: wharf_engine::Trace::None,
             cancel: self.cancel.clone(),
         };
         match self.runtime.invoke(&self.component, attempt).await.outcome {

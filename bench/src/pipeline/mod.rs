@@ -85,6 +85,8 @@ pub struct Drained {
     pub server_us: f64,
     /// The same of whoever did the work.
     pub worker_us: f64,
+    /// Bytes of one of the host's records, where it keeps any.
+    pub record_bytes: Option<usize>,
 }
 
 /// A pace.
@@ -126,6 +128,7 @@ pub async fn drain(worker: Worker<'_>, events: u64) -> Result<Drained> {
     let times = Times::read(&stage.client, "OUT", 0..=events - 1).await?;
     Ok(Drained {
         per_second: times.middle_rate()?,
+        record_bytes: stored::record_bytes(&stage.client).await,
         ..watched
     })
 }
@@ -217,5 +220,6 @@ async fn watch(
         per_second: 0.0,
         server_us: each(|look| look.1),
         worker_us: each(|look| look.2),
+        record_bytes: None,
     })
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::stage::Stage;
-use super::{Delivery, Drained, Instance, Paced, Programs, Promise, Worker, drain, pace};
+use super::{Delivery, Drained, Instance, Paced, Programs, Promise, Worker, drain, event, pace};
 use crate::report::{Bound, Check, Report, Row};
 use crate::say;
 use crate::sink::Sink;
@@ -15,8 +15,8 @@ pub struct Plan {
     pub events: u64,
     pub runs: usize,
     pub instance: Instance,
-    /// Bytes of a twin's record.
-    pub record_bytes: usize,
+    /// Bytes of a twin's record; None: as many as the host's.
+    pub record_bytes: Option<usize>,
     /// Events a second of a pace.
     pub rate: f64,
     /// Events of a pace.
@@ -56,8 +56,9 @@ async fn drains(
     };
     for run in 1..=plan.runs {
         say(&format!("{}, run {run} of {}", name(promise), plan.runs));
-        twins.push(drain(twin(plan, promise), plan.events).await?);
-        ours.push(drain(host(plan, programs, promise, None), plan.events).await?);
+        let own = drain(host(plan, programs, promise, None), plan.events).await?;
+        twins.push(drain(twin(plan, promise, own.record_bytes), plan.events).await?);
+        ours.push(own);
         if let Some(sink) = &sink {
             let worker = host(plan, programs, promise, Some(sink));
             traced.push(drain(worker, plan.events).await?);
@@ -83,9 +84,12 @@ async fn drains(
 
 fn drain_row(name: String, samples: &[Drained]) -> Row {
     let of = |value: fn(&Drained) -> f64| samples.iter().map(value).collect::<Vec<f64>>();
+    let records = samples.iter().filter_map(|sample| sample.record_bytes);
+    let records: Vec<f64> = records.map(|bytes| bytes as f64).collect();
     Row::new(ROWS, name, "events/s", of(|sample| sample.per_second))
         .detail("server µs", &of(|sample| sample.server_us))
         .detail("worker µs", &of(|sample| sample.worker_us))
+        .detail("record B", &records)
 }
 
 /// The bounds are stated for a fresh instance with each event.
@@ -113,12 +117,13 @@ async fn paces(
             name(promise),
             plan.runs
         ));
-        twins.push(pace(twin(plan, promise), plan.paced_events, rate).await?);
         let worker = host(plan, programs, promise, None);
         ours.push(pace(worker, plan.paced_events, rate).await?);
+        twins.push(pace(twin(plan, promise, None), plan.paced_events, rate).await?);
     }
-    let twin = pace_row(format!("{}: twin", name(promise)), &twins);
-    let own = pace_row(format!("{}: wharf", name(promise)), &ours).against(&twin);
+    let name = format!("{} at {}/s", name(promise), plan.rate);
+    let twin = pace_row(format!("{name}: twin"), &twins);
+    let own = pace_row(format!("{name}: wharf"), &ours).against(&twin);
     report.rows.extend([twin, own]);
     Ok(())
 }
@@ -141,7 +146,8 @@ pub async fn raw_rows(plan: &Plan, report: &mut Report) -> Result<()> {
         let url = stage.nats.url();
         publish.push(raw::publish(&url, plan.events).await?);
         pulls.push(raw::pull_and_ack(&url, plan.events).await?);
-        writes.push(raw::compare_and_set(&url, plan.events, plan.record_bytes).await?);
+        let record_bytes = plan.record_bytes.unwrap_or(event::DATA_BYTES);
+        writes.push(raw::compare_and_set(&url, plan.events, record_bytes).await?);
     }
     let row = |name: &str, samples| Row::new(RAW, name, "/s", samples);
     report.rows.extend([
@@ -152,10 +158,13 @@ pub async fn raw_rows(plan: &Plan, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn twin(plan: &Plan, promise: Promise) -> Worker<'static> {
+/// The same work, with records as large as the host's (`seen`), unless the plan
+/// says otherwise.
+fn twin(plan: &Plan, promise: Promise, seen: Option<usize>) -> Worker<'static> {
+    let wanted = plan.record_bytes.or(seen);
     Worker::Twin {
         twin: promise.twin(),
-        record_bytes: plan.record_bytes,
+        record_bytes: wanted.unwrap_or(event::DATA_BYTES),
     }
 }
 

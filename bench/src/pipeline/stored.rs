@@ -10,6 +10,10 @@ use async_nats::jetstream;
 use super::event;
 use crate::twin::pull::{Acks, Pull};
 
+/// The ledger of the handler that the yardstick deploys, and its records.
+const LEDGER: &str = "WHARF-L-echo-1";
+const RECORDS: &str = "wl.echo-1.r.*";
+
 /// When each of some events was stored, by their number.
 pub struct Times {
     stored_ns: Vec<u64>,
@@ -73,6 +77,13 @@ impl Times {
 pub async fn messages(client: &Client, stream: &str) -> Result<u64> {
     let stream = jetstream::new(client.clone()).get_stream(stream).await?;
     Ok(stream.cached_info().state.messages)
+}
+
+/// Bytes of the newest record in the handler's ledger; None without one.
+pub async fn record_bytes(client: &Client) -> Option<usize> {
+    let ledger = jetstream::new(client.clone()).get_stream(LEDGER).await.ok()?;
+    let record = ledger.get_last_raw_message_by_subject(RECORDS).await.ok()?;
+    Some(record.payload.len())
 }
 
 /// The value below which the share `q` of ascending values lies; 0 of none.
