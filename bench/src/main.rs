@@ -111,7 +111,11 @@ fn pipeline_plan(args: &Args, runs: usize) -> pipeline::Plan {
         runs,
         instance: args.instance,
         record_bytes: args.record_bytes,
-        rate: if args.quick { 200.0 } else { f64::from(args.rate) },
+        rate: if args.quick {
+            200.0
+        } else {
+            f64::from(args.rate)
+        },
         paced_events: match args.quick {
             true => 200,
             false => u64::from(args.rate) * SECONDS_OF_A_PACE,

@@ -81,7 +81,10 @@ pub async fn messages(client: &Client, stream: &str) -> Result<u64> {
 
 /// Bytes of the newest record in the handler's ledger; None without one.
 pub async fn record_bytes(client: &Client) -> Option<usize> {
-    let ledger = jetstream::new(client.clone()).get_stream(LEDGER).await.ok()?;
+    let ledger = jetstream::new(client.clone())
+        .get_stream(LEDGER)
+        .await
+        .ok()?;
     let record = ledger.get_last_raw_message_by_subject(RECORDS).await.ok()?;
     Some(record.payload.len())
 }
