@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..))]
     pub runs: u8,
     /// Events of a pipeline row.
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(200..=10_000_000))]
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(200..=2_000_000))]
     pub events: u64,
     /// Events a second where the critical time is measured.
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(10..=100_000), conflicts_with = "quick")]

@@ -195,9 +195,11 @@ url = ["{url}"]
 
 [streams.IN]
 subjects = ["in.{{key}}"]
+max_bytes = "2GiB"
 
 [streams.OUT]
 subjects = ["out.{{key}}"]
+max_bytes = "2GiB"
 
 [host]
 listen = "{listen}"

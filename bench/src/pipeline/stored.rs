@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn quantiles_of_few_values_are_among_them() {
         let values = [1.0, 2.0, 3.0];
-        let found = [0.0, 0.5, 0.99].map(|q| quantile(&values, q));
+        let found: Vec<f64> = [0.0, 0.5, 0.99].map(|q| quantile(&values, q)).to_vec();
         assert_eq!(found, [1.0, 2.0, 3.0]);
     }
 }
