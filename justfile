@@ -19,7 +19,7 @@ demo *args: build handlers
     @exec "{{ wharf }}" demo --handlers "$WHARF_BUNDLES" "$@"
 
 # Everything that must hold before a commit: format, lints, units, bundles, end-to-end tests
-test: lint handlers
+test: lint handlers (guests "--where-possible")
     cargo test --workspace
 
 # Build the host, the tools and the native side of the handlers
@@ -29,6 +29,10 @@ build:
 # Build every handler for WebAssembly and write its bundle to target/bundles/<name>/
 handlers:
     @tools/bundles "{{ target }}"
+
+# Build the handlers in Python and JavaScript to target/bundles-guests/<name>/ (needs Python, Node.js and a network)
+guests *args:
+    @tools/guests {{ args }} "{{ target }}"
 
 # Run a host on the handlers of this checkout (`host --help` lists the flags)
 host *args: build handlers
