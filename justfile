@@ -19,7 +19,7 @@ demo *args: build handlers
     @exec "{{ wharf }}" demo --handlers "$WHARF_BUNDLES" "$@"
 
 # Everything that must hold before a commit: format, lints, units, bundles, end-to-end tests
-test: lint handlers rotel
+test: lint handlers rotel (guests "--where-possible")
     cargo test --workspace
 
 # Build the host, the tools and the native side of the handlers
@@ -34,6 +34,10 @@ handlers:
 # Measure what Wharf costs beside the same work by hand, about half an hour (try `bench --help`)
 bench *args: build handlers
     @exec "{{ target / "debug/bench" }}" "$@"
+
+# Build the handlers in Python and JavaScript to target/bundles-guests/<name>/ (needs Python, Node.js and a network)
+guests *args:
+    @tools/guests {{ args }} "{{ target }}"
 
 # Run a host on the handlers of this checkout (`host --help` lists the flags)
 host *args: build handlers

@@ -187,6 +187,6 @@ impl TryRng for Random {
 }
 
 /// Nothing that is guarded here can be left half changed by a panic.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

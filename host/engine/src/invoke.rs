@@ -67,6 +67,8 @@ pub struct Report {
     pub observations_dropped: u64,
     /// Bytes of log lines beyond `limits.log_bytes`.
     pub log_bytes_cut: u64,
+    /// Whether an instance was started for it; else one was used again.
+    pub started: bool,
     /// Time spent waiting for a free instance, before the attempt began.
     pub waited: Duration,
     /// Time on the clock, from the start of the instance to the answer.
@@ -93,6 +95,7 @@ impl Runtime {
         };
         let began = Instant::now();
         let mut instance = prepare(component, &attempt, began);
+        let started = instance.exports.is_none();
         let desk = Arc::clone(&instance.store.data().desk);
         let limits = &component.settings.limits;
         let work = handle(&mut instance, component, &attempt);
@@ -102,6 +105,7 @@ impl Runtime {
         };
         let outcome = classified(&instance, ended);
         let mut report = Report::take(&mut instance, outcome);
+        report.started = started;
         report.waited = began - asked;
         report.wall = began.elapsed();
         component.keep(instance, &report.outcome);
@@ -308,6 +312,7 @@ impl Report {
             observations: Vec::new(),
             observations_dropped: 0,
             log_bytes_cut: 0,
+            started: false,
             waited,
             wall: Duration::ZERO,
             cpu: Duration::ZERO,

@@ -37,6 +37,9 @@ const CORE_MODULE: &[u8] = &[1, 0, 0, 0];
 /// Beside what the limits allow: names, texts and the records around them.
 const CALL_BYTES_SLACK: u64 = 1 << 20;
 const EMISSION_RECORD_BYTES: u64 = 512;
+/// Larger components are compiled one after another: it takes some twenty times
+/// their size in memory, 320 MiB for an interpreter of 18 MiB.
+const LARGE_BYTES: usize = 4 << 20;
 
 impl Runtime {
     /// Compiles and checks a component, and starts it once for trial.
@@ -75,11 +78,18 @@ impl Runtime {
 
     async fn compiled(&self, digest: [u8; 32], wasm: Bytes) -> Result<Compiled, LoadError> {
         let (engine, cache) = (self.engine.clone(), self.cache.clone());
+        let kept = spawn_blocking(move || kept(&engine, cache.as_ref(), &digest)).await;
+        if let Some(compiled) = kept.map_err(host)? {
+            return Ok(compiled);
+        }
+        let _turn = match wasm.len() > LARGE_BYTES {
+            true => Some(self.compiling.acquire().await.map_err(host)?),
+            false => None,
+        };
+        let (engine, cache) = (self.engine.clone(), self.cache.clone());
         spawn_blocking(move || compile(&engine, cache.as_ref(), &digest, &wasm))
             .await
-            .map_err(|error| LoadError::Host {
-                reason: error.to_string(),
-            })?
+            .map_err(host)?
     }
 
     /// Finds everything that the component imports and exports.
@@ -115,9 +125,7 @@ impl Runtime {
     /// Starts the component once, with its limits and without an event.
     async fn try_start(&self, component: &Component) -> Result<(), LoadError> {
         let slot = self.slots.acquire().await;
-        let _slot = slot.map_err(|closed| LoadError::Host {
-            reason: closed.to_string(),
-        })?;
+        let _slot = slot.map_err(host)?;
         let settings = &component.settings;
         let desk = Desk::new(Journal::new(None, settings.limits.log_bytes), 0, "");
         let mut trial = Instance::new(component, Arc::clone(&desk), Scene::default(), 0);
@@ -152,17 +160,24 @@ pub(crate) fn check_header(wasm: &[u8], max: u64) -> Result<(), LoadError> {
     }
 }
 
+fn host(error: impl ToString) -> LoadError {
+    LoadError::Host {
+        reason: error.to_string(),
+    }
+}
+
+/// What an earlier compilation left.
+fn kept(engine: &Engine, cache: Option<&Cache>, digest: &[u8; 32]) -> Option<Compiled> {
+    let code = cache?.read(digest)?;
+    trusted(engine, &code)
+}
+
 fn compile(
     engine: &Engine,
     cache: Option<&Cache>,
     digest: &[u8; 32],
     wasm: &[u8],
 ) -> Result<Compiled, LoadError> {
-    if let Some(code) = cache.and_then(|cache| cache.read(digest))
-        && let Some(compiled) = trusted(engine, &code)
-    {
-        return Ok(compiled);
-    }
     let invalid = |error: wasmtime::Error| LoadError::Invalid {
         detail: format!("{error:#}"),
     };

@@ -15,7 +15,7 @@ use crate::cache::Cache;
 use crate::context::Context;
 use crate::error::Error;
 use crate::guest;
-use crate::warm::Allowance;
+use crate::warm::{Allowance, Held};
 
 /// How often a running guest lets others run, and how finely its CPU time is
 /// looked at. Guest code checks for it at every loop and function entry.
@@ -29,6 +29,8 @@ pub struct RuntimeConfig {
     /// Instances that may wait for another event, of handlers with
     /// `instance = "reuse"`, all together.
     pub max_warm: u32,
+    /// Linear memories of the instances that wait, in bytes, all together.
+    pub max_warm_bytes: u64,
     /// The largest component that is loaded, in bytes.
     pub max_component_bytes: u64,
     /// The largest `limits.memory` of a handler, in bytes; at most 4 GiB.
@@ -42,6 +44,7 @@ impl Default for RuntimeConfig {
         Self {
             max_instances: 256,
             max_warm: 64,
+            max_warm_bytes: 256 << 20,
             max_component_bytes: 64 << 20,
             max_memory_bytes: 512 << 20,
             cache_dir: None,
@@ -54,6 +57,8 @@ pub struct Runtime {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<Context>,
     pub(crate) slots: Semaphore,
+    /// The turn of a large component to be compiled.
+    pub(crate) compiling: Semaphore,
     pub(crate) allowance: Arc<Allowance>,
     pub(crate) cache: Option<Cache>,
     pub(crate) config: RuntimeConfig,
@@ -80,7 +85,11 @@ impl Runtime {
         Ok(Self {
             _ticker: Ticker::start(engine.weak())?,
             slots: Semaphore::new(config.max_instances as usize),
-            allowance: Allowance::new(config.max_warm),
+            compiling: Semaphore::new(1),
+            allowance: Allowance::new(Held {
+                instances: config.max_warm,
+                bytes: config.max_warm_bytes,
+            }),
             engine,
             linker,
             cache,

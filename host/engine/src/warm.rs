@@ -4,9 +4,9 @@
 //! `ok` or in a failure of the handler's own comes back. When none is free, a
 //! fresh one is made; reuse never makes an event wait.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use crate::context::locked;
 use crate::start::Instance;
 
 /// Events that an instance may handle before it is replaced: interpreters
@@ -19,11 +19,19 @@ pub(crate) struct Warm {
     allowance: Arc<Allowance>,
 }
 
-/// How many instances may wait in the whole host.
+/// What may wait in the whole host, and what does: an interpreter of some tens
+/// of megabytes is not worth as much as a component of one.
 #[derive(Debug)]
 pub(crate) struct Allowance {
-    waiting: AtomicU32,
-    max: u32,
+    held: Mutex<Held>,
+    max: Held,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) instances: u32,
+    /// All their linear memories.
+    pub(crate) bytes: u64,
 }
 
 /// An instance, with its share of the allowance.
@@ -32,7 +40,10 @@ struct Waiting {
     _share: Share,
 }
 
-struct Share(Arc<Allowance>);
+struct Share {
+    allowance: Arc<Allowance>,
+    bytes: u64,
+}
 
 impl Warm {
     pub(crate) fn new(allowance: Arc<Allowance>) -> Self {
@@ -44,7 +55,7 @@ impl Warm {
 
     /// The instance that came back last: its memory is the warmest.
     pub(crate) fn take(&self) -> Option<Instance> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = locked(&self.waiting);
         waiting.pop().map(|waiting| waiting.instance)
     }
 
@@ -53,11 +64,11 @@ impl Warm {
         if instance.events >= EVENTS_MAX {
             return;
         }
-        let Some(share) = self.allowance.share() else {
+        let bytes = instance.store.data().limiter.bytes() as u64;
+        let Some(share) = self.allowance.share(bytes) else {
             return;
         };
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.push(Waiting {
+        locked(&self.waiting).push(Waiting {
             instance,
             _share: share,
         });
@@ -65,31 +76,40 @@ impl Warm {
 }
 
 impl Allowance {
-    pub(crate) fn new(max: u32) -> Arc<Self> {
+    pub(crate) fn new(max: Held) -> Arc<Self> {
         Arc::new(Self {
-            waiting: AtomicU32::new(0),
+            held: Mutex::default(),
             max,
         })
     }
 
     /// Instances that wait now, of all components.
     pub(crate) fn waiting(&self) -> u32 {
-        self.waiting.load(Ordering::Acquire)
+        locked(&self.held).instances
     }
 
-    fn share(self: &Arc<Self>) -> Option<Share> {
-        let taken = self
-            .waiting
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
-                (now < self.max).then_some(now + 1)
-            });
-        taken.is_ok().then(|| Share(Arc::clone(self)))
+    fn share(self: &Arc<Self>, bytes: u64) -> Option<Share> {
+        let mut held = locked(&self.held);
+        let next = Held {
+            instances: held.instances + 1,
+            bytes: held.bytes.saturating_add(bytes),
+        };
+        let fits = next.instances <= self.max.instances && next.bytes <= self.max.bytes;
+        fits.then(|| {
+            *held = next;
+            Share {
+                allowance: Arc::clone(self),
+                bytes,
+            }
+        })
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+        let mut held = locked(&self.allowance.held);
+        held.instances -= 1;
+        held.bytes -= self.bytes;
     }
 }
 
@@ -97,13 +117,30 @@ impl Drop for Share {
 mod tests {
     use super::*;
 
+    fn allowance(instances: u32, bytes: u64) -> Arc<Allowance> {
+        Allowance::new(Held { instances, bytes })
+    }
+
     #[test]
     fn the_allowance_is_one_for_the_host_and_comes_back() {
-        let allowance = Allowance::new(1);
-        let share = allowance.share().expect("room for one");
-        assert!(allowance.share().is_none());
+        let allowance = allowance(1, 100);
+        let share = allowance.share(10).expect("room for one");
+        assert!(allowance.share(10).is_none());
         drop(share);
-        assert_eq!(allowance.waiting(), 0);
-        assert!(allowance.share().is_some());
+        assert_eq!(*locked(&allowance.held), Held::default());
+        assert!(allowance.share(10).is_some());
+    }
+
+    #[test]
+    fn the_memory_of_what_waits_is_bounded_too() {
+        let allowance = allowance(9, 100);
+        let small = allowance.share(40).expect("room for it");
+        let large = allowance.share(60).expect("room to the last byte");
+        assert!(allowance.share(1).is_none());
+        drop(large);
+        assert_eq!(allowance.waiting(), 1);
+        assert!(allowance.share(61).is_none());
+        assert!(allowance.share(60).is_some());
+        drop(small);
     }
 }

@@ -179,6 +179,7 @@ async fn what_is_larger_than_the_host_allows_is_refused() {
     let config = RuntimeConfig {
         max_instances: 1,
         max_warm: 0,
+        max_warm_bytes: 0,
         max_component_bytes: 1000,
         max_memory_bytes: 32 << 20,
         cache_dir: None,

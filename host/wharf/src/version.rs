@@ -111,6 +111,9 @@ impl Version {
     /// Puts an attempt's measures and guest metrics where they belong.
     pub fn account(&self, metrics: &HandlerMetrics, report: &Report) {
         metrics.attempt(AttemptResult::of(&report.outcome), report.wall);
+        if report.started {
+            metrics.instance_started();
+        }
         for seen in &report.observations {
             metrics.observe(&seen.metric, seen.value, &seen.labels);
         }

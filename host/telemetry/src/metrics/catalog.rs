@@ -85,6 +85,8 @@ definitions! {
         "Attempts by what they came to";
     ATTEMPT_SECONDS = Histogram "wharf_attempt_duration_seconds" ["handler"]
         "Time of an attempt, calls to the host included";
+    INSTANCES_STARTED = Counter "wharf_instances_started_total" ["handler"]
+        "Attempts for which an instance was started; the others used one again";
     COMMIT_SECONDS = Histogram "wharf_commit_duration_seconds" ["handler"]
         "Time until a record's write is answered";
     COMMIT_CONFLICTS = Counter "wharf_commit_conflicts_total" ["handler"]

@@ -25,6 +25,7 @@ pub struct HandlerMetrics {
     owner: Gauges<2>,
     attempts: ByLabel<AttemptResult, Counter>,
     attempt_seconds: Histogram,
+    instances_started: Counter,
     commit_seconds: Histogram,
     commit_conflicts: Counter,
     publish_seconds: Histogram,
@@ -65,6 +66,7 @@ impl HandlerMetrics {
                 all.attempts.get_or_create_owned(&with("result", result))
             }),
             attempt_seconds: all.attempt_seconds.get_or_create_owned(&of),
+            instances_started: all.instances_started.get_or_create_owned(&of),
             commit_seconds: all.commit_seconds.get_or_create_owned(&of),
             commit_conflicts: all.commit_conflicts.get_or_create_owned(&of),
             publish_seconds: all.publish_seconds.get_or_create_owned(&of),
@@ -134,6 +136,11 @@ impl HandlerMetrics {
     pub fn attempt(&self, result: AttemptResult, took: Duration) {
         self.attempts.get(result).inc();
         self.attempt_seconds.observe(took.as_secs_f64());
+    }
+
+    /// An instance was started for an attempt.
+    pub fn instance_started(&self) {
+        self.instances_started.inc();
     }
 
     /// A record's write was answered, whatever the answer.

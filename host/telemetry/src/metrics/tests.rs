@@ -111,6 +111,7 @@ fn a_handler_counts_what_it_is_told_under_its_own_label() {
     order.event(EventOutcome::Released, MS);
     order.attempt(AttemptResult::Done, MS);
     order.attempt(AttemptResult::GuestFault(GuestFaultKind::CpuTime), MS);
+    order.instance_started();
     order.commit(MS);
     order.commit_conflict();
     order.published(3, MS);
@@ -137,6 +138,7 @@ fn a_handler_counts_what_it_is_told_under_its_own_label() {
         ("wharf_attempts_total", vec![("result", "done")], 1.0),
         ("wharf_attempts_total", vec![("result", "cpu-time")], 1.0),
         ("wharf_attempt_duration_seconds_count", vec![], 2.0),
+        ("wharf_instances_started_total", vec![], 1.0),
         ("wharf_commit_duration_seconds_count", vec![], 1.0),
         ("wharf_commit_conflicts_total", vec![], 1.0),
         ("wharf_emissions_total", vec![], 3.0),

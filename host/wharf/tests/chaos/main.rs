@@ -12,6 +12,7 @@ mod crashes;
 mod dead;
 mod drain;
 mod duplicates;
+mod guests;
 mod hosts;
 mod memory;
 mod outages;
