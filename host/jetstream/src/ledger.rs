@@ -289,7 +289,7 @@ impl Ledger {
             Written::TooLarge => CommitResult::TooLarge,
             Written::Unavailable { reason } => CommitResult::Unavailable { reason },
             Written::Refused | Written::Unanswered => {
-                self.whose(&subject, expected_revision, id).await
+                Box::pin(self.whose(&subject, expected_revision, id)).await
             }
         }
     }

@@ -5,18 +5,22 @@
 //! the reply subject names a slot of a table as large as the window. A slot's
 //! generation tells a late answer from the answer to its next user.
 //!
+//! Messages are handed to the client in lots (`publisher/post.rs`).
+//!
 //! It never sends a message again: silence is ambiguous, and only the caller
 //! knows what a repetition means.
 
 mod answer;
+mod post;
 mod table;
 
 use crate::connection::{Connection, Link};
 use crate::error::Error;
 use answer::Reader;
-use async_nats::{HeaderMap, Message, PublishErrorKind, Subject, Subscriber};
+use async_nats::{HeaderMap, Message, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
+use post::{Letter, Post};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -83,11 +87,12 @@ pub struct Publisher {
 }
 
 struct Inner {
-    connection: Connection,
     /// Reply subjects without their last token, ending in a dot.
     prefix: String,
     window: Arc<Window>,
+    post: Arc<Post>,
     receiver: tokio::task::JoinHandle<()>,
+    sender: tokio::task::JoinHandle<()>,
 }
 
 impl Publisher {
@@ -125,12 +130,18 @@ impl Publisher {
             deadline,
         };
         let receiver = tokio::spawn(receiver.run(replies, prefix.len()));
+        let post = Arc::new(Post::default());
+        let sender = {
+            let (post, window) = (post.clone(), window.clone());
+            tokio::spawn(async move { post.run(&connection, &window).await })
+        };
         Ok(Self {
             inner: Arc::new(Inner {
-                connection,
                 prefix,
                 window,
+                post,
                 receiver,
+                sender,
             }),
         })
     }
@@ -148,14 +159,12 @@ impl Publisher {
         headers: Option<HeaderMap>,
         payload: Bytes,
     ) -> Result<Ack, PublishError> {
-        self.send(subject, headers, payload).await?.await
+        self.send(subject, headers, payload).await.await
     }
 
-    /// Waits for room in the window and sends; the result is the future
-    /// acknowledgement. What one task sends arrives in that order.
-    ///
-    /// # Errors
-    /// Those that are known before anything is sent.
+    /// Waits for room in the window and sends, together with what other tasks
+    /// send by then; the result is the future acknowledgement. What one task
+    /// sends arrives in that order.
     ///
     /// # Cancel safety
     /// The message may have been sent.
@@ -164,34 +173,23 @@ impl Publisher {
         subject: impl Into<Subject>,
         headers: Option<HeaderMap>,
         payload: Bytes,
-    ) -> Result<Pending, PublishError> {
+    ) -> Pending {
         let subject = subject.into();
         let claim = self.inner.window.claim(subject.clone()).await;
         let ticket = claim.ticket();
         let reply = Subject::from(format!("{}{ticket}", self.inner.prefix));
-        let client = self.inner.connection.client();
-        let sent = match headers {
-            Some(headers) => {
-                client
-                    .publish_with_reply_and_headers(subject, reply, headers, payload)
-                    .await
-            }
-            None => client.publish_with_reply(subject, reply, payload).await,
+        let letter = Letter {
+            ticket,
+            subject,
+            reply,
+            headers,
+            payload,
         };
-        match sent {
-            Ok(()) => Ok(Pending { claim }),
-            Err(error) => {
-                claim.withdraw();
-                Err(match error.kind() {
-                    PublishErrorKind::MaxPayloadExceeded => PublishError::TooLarge,
-                    PublishErrorKind::InvalidSubject => PublishError::BadSubject,
-                    PublishErrorKind::Send => PublishError::Closed,
-                })
-            }
-        }
+        self.inner.post.send(letter, &self.inner.window);
+        Pending { claim }
     }
 
-    /// Messages that have been sent and not been answered.
+    /// Messages that have been sent, or are about to be, and not been answered.
     pub fn in_flight(&self) -> usize {
         self.inner.window.in_use()
     }
@@ -200,6 +198,7 @@ impl Publisher {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.receiver.abort();
+        self.sender.abort();
         self.window.settle_all(|_| true, &PublishError::Closed);
     }
 }

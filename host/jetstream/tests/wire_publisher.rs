@@ -6,6 +6,7 @@ use async_nats::HeaderMap;
 use common::{Server, connect, plain, settings, soon, stream};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use wharf_jetstream::connection::{self, Auth, Purpose};
 use wharf_jetstream::publisher::{PublishError, Publisher};
@@ -48,10 +49,7 @@ async fn what_one_task_sends_is_stored_in_that_order_and_each_ack_finds_its_publ
         .expect("a publisher");
     let mut pending = FuturesUnordered::new();
     for number in 0..5_000u64 {
-        let sent = publisher
-            .send("a.x", None, number.to_string().into())
-            .await
-            .expect("sent");
+        let sent = publisher.send("a.x", None, number.to_string().into()).await;
         pending.push(async move { (number, sent.await.expect("ack").sequence) });
         while pending.len() > 60 {
             let (number, sequence) = pending.next().await.expect("one is pending");
@@ -196,7 +194,16 @@ async fn after_a_killed_server_comes_back_what_was_sent_is_unanswered_at_once() 
     let publisher = Publisher::with_deadline(connection.clone(), 8, deadline).await;
     let publisher = publisher.expect("a publisher");
     server.freeze();
-    let pending = publisher.send("a.1", None, "1".into()).await.expect("sent");
+    let statistics = connection.client().statistics();
+    let sent = || statistics.out_messages.load(Ordering::Relaxed);
+    let before = sent();
+    let pending = publisher.send("a.1", None, "1".into()).await;
+    soon("the client has it", async {
+        while sent() == before {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     connection.client().flush().await.expect("written");
     server.kill();
     server.restart();
@@ -222,7 +229,7 @@ async fn a_window_of_publishes_is_under_way_at_once() {
     server.freeze();
     let mut pending = Vec::new();
     for _ in 0..16 {
-        pending.push(publisher.send("a.1", None, "1".into()).await.expect("sent"));
+        pending.push(publisher.send("a.1", None, "1".into()).await);
     }
     assert_eq!(publisher.in_flight(), 16);
     let seventeenth = publisher.send("a.1", None, "1".into());

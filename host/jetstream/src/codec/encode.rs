@@ -1,8 +1,10 @@
 //! Emissions as CloudEvents in binary mode.
 
 use crate::api::stamp;
-use async_nats::HeaderMap;
+use async_nats::{HeaderMap, HeaderName};
 use bytes::Bytes;
+use std::borrow::Cow;
+
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 /// What the CloudEvents bindings keep out of a header's value: everything but
@@ -100,31 +102,33 @@ pub fn encode(outgoing: Outgoing) -> Result<Encoded, EncodeError> {
         }
         headers.insert(header, attribute(value));
     }
-    headers.insert("ce-specversion", "1.0");
-    headers.insert("ce-id", attribute(&outgoing.id));
-    headers.insert("ce-type", attribute(&outgoing.event_type));
-    headers.insert("ce-source", attribute(&outgoing.source));
-    headers.insert(
-        "ce-time",
-        stamp::format(outgoing.time_ms.saturating_mul(1_000_000)),
-    );
-    headers.insert("ce-wharfhops", outgoing.hops.to_string());
+    // Names that are known are neither checked nor copied for each emission.
+    let mut set = |name: &'static str, value: String| {
+        headers.insert(HeaderName::from_static(name), value);
+    };
+    set("ce-specversion", "1.0".to_owned());
+    set("ce-id", attribute(&outgoing.id));
+    set("ce-type", attribute(&outgoing.event_type));
+    set("ce-source", attribute(&outgoing.source));
+    let time_ns = outgoing.time_ms.saturating_mul(1_000_000);
+    set("ce-time", stamp::format(time_ns));
+    set("ce-wharfhops", outgoing.hops.to_string());
     if let Some(id) = &outgoing.correlation_id {
-        headers.insert("ce-correlationid", attribute(id));
+        set("ce-correlationid", attribute(id));
     }
     if let Some(id) = &outgoing.causation_id {
-        headers.insert("ce-causationid", attribute(id));
+        set("ce-causationid", attribute(id));
     }
     if !outgoing.content_type.is_empty() {
         // The binding names the header; some readers look for the attribute.
-        headers.insert("content-type", plain(&outgoing.content_type));
-        headers.insert("ce-datacontenttype", attribute(&outgoing.content_type));
+        set("content-type", plain(&outgoing.content_type));
+        set("ce-datacontenttype", attribute(&outgoing.content_type));
     }
     if let Some(traceparent) = &outgoing.traceparent {
-        headers.insert("traceparent", plain(traceparent));
+        set("traceparent", plain(traceparent));
     }
     if let Some(tracestate) = &outgoing.tracestate {
-        headers.insert("tracestate", plain(tracestate));
+        set("tracestate", plain(tracestate));
     }
     headers.insert(async_nats::header::NATS_MESSAGE_ID, plain(&outgoing.id));
     Ok(Encoded {
@@ -150,10 +154,10 @@ fn check(name: &str) -> Result<(), EncodeError> {
 }
 
 fn attribute(value: &str) -> String {
-    utf8_percent_encode(value, ATTRIBUTE).to_string()
+    Cow::from(utf8_percent_encode(value, ATTRIBUTE)).into_owned()
 }
 
 /// For headers that are not attributes: only what would break the block.
 fn plain(value: &str) -> String {
-    utf8_percent_encode(value, CONTROLS).to_string()
+    Cow::from(utf8_percent_encode(value, CONTROLS)).into_owned()
 }

@@ -27,20 +27,20 @@ impl Fields {
         for (name, value) in headers.entries() {
             let shown = || String::from_utf8_lossy(&name).into_owned();
             let not_text = || Undecodable::HeaderNotUtf8 { name: shown() };
-            let name = std::str::from_utf8(&name)
-                .map_err(|_| not_text())?
-                .to_ascii_lowercase();
+            let text_name = std::str::from_utf8(&name).map_err(|_| not_text())?;
             let text = std::str::from_utf8(&value).map_err(|_| not_text())?;
-            match name.strip_prefix(PREFIX) {
-                Some(attribute) if !attribute.is_empty() => {
+            match split_prefix(text_name) {
+                Some(attribute) => {
                     let decoded = percent_decode(&value)
                         .decode_utf8()
                         .map_err(|_| not_text())?;
-                    fields
-                        .attributes
-                        .push((attribute.to_owned(), decoded.into_owned()));
+                    let named = (attribute.to_ascii_lowercase(), decoded.into_owned());
+                    fields.attributes.push(named);
                 }
-                Some(_) | None => fields.others.push((name, text.to_owned())),
+                None => {
+                    let named = (text_name.to_ascii_lowercase(), text.to_owned());
+                    fields.others.push(named);
+                }
             }
         }
         // The client keeps no order of names; ours makes every try the same.
@@ -83,6 +83,12 @@ impl Fields {
             None => (None, None),
         }
     }
+}
+
+/// What follows the prefix of an attribute, in whatever case that is written.
+fn split_prefix(name: &str) -> Option<&str> {
+    let (prefix, attribute) = name.split_at_checked(PREFIX.len())?;
+    (prefix.eq_ignore_ascii_case(PREFIX) && !attribute.is_empty()).then_some(attribute)
 }
 
 /// Repetitions of one value are one; different values are an error.

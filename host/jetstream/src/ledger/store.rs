@@ -108,7 +108,7 @@ impl Store {
             let resume = Instant::now() + pause;
             // While the link is down there is nothing to send to.
             let is_late = resume >= until
-                || timeout_at(until, self.connection.connected())
+                || Box::pin(timeout_at(until, self.connection.connected()))
                     .await
                     .is_err();
             if is_late {

@@ -42,7 +42,7 @@ pub(super) struct InUse<'a> {
 
 enum Phase {
     Free,
-    /// Sent; the waker is there once somebody waits.
+    /// Sent, or about to be; the waker is there once somebody waits.
     Waiting(Option<Waker>),
     /// Sent, and nobody wants the answer any more.
     Abandoned,
@@ -65,6 +65,7 @@ pub(super) struct Window {
     table: Mutex<Table>,
     /// One permit for each free slot.
     room: Semaphore,
+    size: usize,
 }
 
 /// One slot, taken. Dropping it abandons the answer.
@@ -90,7 +91,25 @@ impl Window {
         Self {
             table: Mutex::new(table),
             room: Semaphore::new(size),
+            size,
         }
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Keeps those items whose tickets still wait for an answer.
+    pub(super) fn retain_open<T>(&self, items: &mut Vec<T>, ticket: impl Fn(&T) -> Ticket) {
+        let table = self.lock();
+        items.retain(|item| {
+            let ticket = ticket(item);
+            let slot = table.slots.get(ticket.slot as usize);
+            slot.is_some_and(|slot| {
+                slot.generation == ticket.generation
+                    && matches!(slot.phase, Phase::Waiting(_) | Phase::Abandoned)
+            })
+        });
     }
 
     pub(super) fn in_use(&self) -> usize {
@@ -194,13 +213,6 @@ impl Window {
 impl Claim {
     pub(super) fn ticket(&self) -> Ticket {
         self.ticket
-    }
-
-    /// Gives the slot back at once: nothing was sent.
-    pub(super) fn withdraw(mut self) {
-        self.done = true;
-        let mut table = self.window.lock();
-        self.window.release(&mut table, self.ticket.slot);
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
