@@ -74,6 +74,16 @@ pub fn done(
     Ok(next)
 }
 
+/// What goes out of a success that leaves no record, because nothing came before
+/// it and its handler takes repetitions. State and timers are none: a manifest
+/// that has them promises more.
+pub fn unrecorded(change: &Change<'_>, checked: Checked) -> Option<Outbox> {
+    let Checked {
+        emissions, flow, ..
+    } = checked;
+    (!emissions.is_empty()).then(|| outbox(change, emissions, flow))
+}
+
 /// The event is settled without having run: skipped by a person, or a
 /// duplicate whose place in the queue or among the timers must go.
 pub fn passed(record: &Record, change: &Change<'_>) -> Record {
@@ -432,18 +442,15 @@ fn outbox(change: &Change<'_>, emissions: Vec<Emission>, flow: Flow) -> Outbox {
     }
 }
 
-/// Checks the record against what the broker takes.
+/// Checks the record's size against what the broker takes, in bytes.
 ///
 /// # Errors
 /// [`Refusal::RecordTooLarge`].
-pub fn check_size(encoded: &[u8], max: u64) -> Result<(), Refusal> {
-    if encoded.len() as u64 > max {
-        return Err(Refusal::RecordTooLarge {
-            found: encoded.len(),
-            max,
-        });
+pub fn check_size(found: usize, max: u64) -> Result<(), Refusal> {
+    match found as u64 > max {
+        true => Err(Refusal::RecordTooLarge { found, max }),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 /// Whether the outbox may not have gone out yet, as far as the record and the

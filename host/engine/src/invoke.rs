@@ -4,6 +4,7 @@
 //! nothing. After a time-out, a cancellation or a fault the instance is thrown
 //! away, since nothing is known about what it holds.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,11 +99,11 @@ impl Runtime {
         let started = instance.exports.is_none();
         let desk = Arc::clone(&instance.store.data().desk);
         let limits = &component.settings.limits;
-        let work = handle(&mut instance, component, &attempt);
-        let ended = match bounded(&desk, limits, &attempt.cancel, work).await {
-            Ok(answer) => Ended::Returned(answer),
-            Err(ended) => ended,
+        let ended = {
+            let work = pin!(handle(&mut instance, component, &attempt));
+            bounded(&desk, limits, &attempt.cancel, work).await
         };
+        let ended = ended.map_or_else(|ended| ended, Ended::Returned);
         let outcome = classified(&instance, ended);
         let mut report = Report::take(&mut instance, outcome);
         report.started = started;
@@ -245,7 +246,7 @@ pub(crate) async fn bounded<T>(
     desk: &Desk,
     limits: &Limits,
     cancel: &CancellationToken,
-    work: impl Future<Output = Result<T, Ended>>,
+    work: Pin<&mut impl Future<Output = Result<T, Ended>>>,
 ) -> Result<T, Ended> {
     let deadline = Instant::now() + limits.time;
     tokio::select! {

@@ -4,6 +4,7 @@
 //! not fit to run never replaces one that is. Compiling happens on a thread of
 //! its own.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -78,18 +79,27 @@ impl Runtime {
 
     async fn compiled(&self, digest: [u8; 32], wasm: Bytes) -> Result<Compiled, LoadError> {
         let (engine, cache) = (self.engine.clone(), self.cache.clone());
-        let kept = spawn_blocking(move || kept(&engine, cache.as_ref(), &digest)).await;
-        if let Some(compiled) = kept.map_err(host)? {
+        let found = spawn_blocking(move || kept(&engine, cache.as_ref(), &digest)).await;
+        if let Some(compiled) = found.map_err(host)? {
             return Ok(compiled);
         }
-        let _turn = match wasm.len() > LARGE_BYTES {
-            true => Some(self.compiling.acquire().await.map_err(host)?),
-            false => None,
-        };
         let (engine, cache) = (self.engine.clone(), self.cache.clone());
-        spawn_blocking(move || compile(&engine, cache.as_ref(), &digest, &wasm))
-            .await
-            .map_err(host)?
+        if wasm.len() <= LARGE_BYTES {
+            let compiled = spawn_blocking(move || compile(&engine, cache.as_ref(), &digest, &wasm));
+            return compiled.await.map_err(host)?;
+        }
+        // The turn lasts as long as the compiler runs, also when nobody waits for
+        // it any more; meanwhile another may have compiled the same.
+        let turn = self.compiling.clone().acquire_owned().await;
+        let turn = turn.map_err(host)?;
+        let compiled = spawn_blocking(move || {
+            let _turn = turn;
+            match kept(&engine, cache.as_ref(), &digest) {
+                Some(compiled) => Ok(compiled),
+                None => compile(&engine, cache.as_ref(), &digest, &wasm),
+            }
+        });
+        compiled.await.map_err(host)?
     }
 
     /// Finds everything that the component imports and exports.
@@ -131,15 +141,18 @@ impl Runtime {
         let mut trial = Instance::new(component, Arc::clone(&desk), Scene::default(), 0);
         let mut typed = Ok(());
         let never = CancellationToken::new();
-        let ended = invoke::bounded(&desk, &settings.limits, &never, async {
-            let raw = trial
-                .instantiate(component)
-                .await
-                .map_err(invoke::Ended::start)?;
-            typed = trial.exports(component, &raw).map(|_| ());
-            Ok(())
-        });
-        match ended.await {
+        let ended = {
+            let start = pin!(async {
+                let raw = trial
+                    .instantiate(component)
+                    .await
+                    .map_err(invoke::Ended::start)?;
+                typed = trial.exports(component, &raw).map(|_| ());
+                Ok(())
+            });
+            invoke::bounded(&desk, &settings.limits, &never, start).await
+        };
+        match ended {
             Ok(()) => typed.map_err(|error| LoadError::ExportShape {
                 detail: format!("{error:#}"),
             }),

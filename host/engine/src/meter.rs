@@ -7,7 +7,7 @@
 //! make its guests look slow, and only those that run longer are ever judged.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -36,8 +36,7 @@ impl Meter {
     }
 
     /// Runs `work` to its end and counts what it uses.
-    pub(crate) async fn measure<F: Future>(&self, work: F) -> F::Output {
-        let mut work = pin!(work);
+    pub(crate) async fn measure<F: Future>(&self, mut work: Pin<&mut F>) -> F::Output {
         poll_fn(|context| {
             self.slice_began_ns.store(self.now_ns(), Relaxed);
             let polled = work.as_mut().poll(context);
@@ -97,6 +96,8 @@ fn thread_ns() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
@@ -112,7 +113,7 @@ mod tests {
     async fn time_spent_waiting_is_not_counted() {
         let meter = Meter::new();
         let began = Instant::now();
-        meter.measure(tokio::time::sleep(50 * MS)).await;
+        meter.measure(pin!(tokio::time::sleep(50 * MS))).await;
         assert!(began.elapsed() >= 50 * MS);
         assert!(meter.spent() < 25 * MS, "{:?}", meter.spent());
     }
@@ -121,7 +122,7 @@ mod tests {
     async fn work_is_counted_before_and_after_the_first_tick() {
         let meter = Meter::new();
         meter
-            .measure(async {
+            .measure(pin!(async {
                 spin(5 * MS);
                 tokio::task::yield_now().await;
                 spin(5 * MS);
@@ -130,7 +131,7 @@ mod tests {
                 assert!(meter.spent_at_tick() >= 15 * MS);
                 tokio::task::yield_now().await;
                 spin(5 * MS);
-            })
+            }))
             .await;
         assert!(meter.spent() >= 20 * MS, "{:?}", meter.spent());
         meter.reset();
@@ -141,11 +142,11 @@ mod tests {
     async fn a_thread_that_is_held_up_is_not_charged_after_the_first_tick() {
         let meter = Meter::new();
         meter
-            .measure(async {
+            .measure(pin!(async {
                 std::thread::sleep(100 * MS);
                 assert!(meter.spent_at_tick() <= 15 * MS, "{:?}", meter.spent());
                 std::thread::sleep(100 * MS);
-            })
+            }))
             .await;
         assert!(meter.spent() < 50 * MS, "{:?}", meter.spent());
     }

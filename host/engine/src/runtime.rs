@@ -58,7 +58,7 @@ pub struct Runtime {
     pub(crate) linker: Linker<Context>,
     pub(crate) slots: Semaphore,
     /// The turn of a large component to be compiled.
-    pub(crate) compiling: Semaphore,
+    pub(crate) compiling: Arc<Semaphore>,
     pub(crate) allowance: Arc<Allowance>,
     pub(crate) cache: Option<Cache>,
     pub(crate) config: RuntimeConfig,
@@ -85,7 +85,7 @@ impl Runtime {
         Ok(Self {
             _ticker: Ticker::start(engine.weak())?,
             slots: Semaphore::new(config.max_instances as usize),
-            compiling: Semaphore::new(1),
+            compiling: Arc::new(Semaphore::new(1)),
             allowance: Allowance::new(Held {
                 instances: config.max_warm,
                 bytes: config.max_warm_bytes,

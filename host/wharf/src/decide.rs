@@ -15,6 +15,7 @@ use crate::clock;
 use crate::entity::{Entity, Known};
 use crate::owner::Owner;
 use crate::version::Version;
+use crate::watchdog::Saw;
 use crate::work::Work;
 
 /// What the pipeline does next.
@@ -38,6 +39,13 @@ pub enum Decision {
     Release,
 }
 
+/// What the pipeline does next, and what the attempt says of the version: known
+/// once what is decided has been written, since the event may have been done.
+pub struct Decided {
+    pub decision: Decision,
+    pub saw: Saw,
+}
+
 /// Decides over one attempt. `waiting` is the block of the hold just ended.
 pub fn decide(
     owner: &Owner,
@@ -46,7 +54,7 @@ pub fn decide(
     known: &Known,
     waiting: Option<&Block>,
     trial: &Trial,
-) -> Decision {
+) -> Decided {
     let case = Case {
         owner,
         version: &trial.version,
@@ -55,7 +63,8 @@ pub fn decide(
         known,
         waiting,
     };
-    match &trial.tried {
+    let mut saw = Saw::Nothing;
+    let decision = match &trial.tried {
         Tried::Conflict => case.dead(case.conflict()),
         Tried::Ran(report) if case.is_of_a_newer(&report.outcome) => Decision::Pause {
             fault: HostFault::record(
@@ -63,8 +72,9 @@ pub fn decide(
             ),
             delay_ms: NEWER_PAUSE_MS,
         },
-        Tried::Ran(report) => case.judge(&report.calls, report.outcome.clone()),
-    }
+        Tried::Ran(report) => case.judge(&report.calls, report.outcome.clone(), &mut saw),
+    };
+    Decided { decision, saw }
 }
 
 struct Case<'a> {
@@ -91,7 +101,12 @@ impl Case<'_> {
             && self.version.named() != **self.owner.handler.wanted.load()
     }
 
-    fn judge(&self, calls: &[wharf_core::outcome::Call], outcome: Outcome) -> Decision {
+    fn judge(
+        &self,
+        calls: &[wharf_core::outcome::Call],
+        outcome: Outcome,
+        saw: &mut Saw,
+    ) -> Decision {
         let manifest = &self.version.manifest;
         let digest = self.version.digest();
         let policy = judge::Policy {
@@ -106,27 +121,17 @@ impl Case<'_> {
             now_ms: clock::now_ms(),
             random: clock::random(),
         };
-        let saw = |outcome: &Outcome| {
-            let watchdog = &self.owner.handler.watchdog;
-            watchdog.saw(self.version.number, facts.event, outcome);
-        };
-        // Whether effects are good is known when they are checked.
-        let done = matches!(outcome, Outcome::Done(_)).then(|| outcome.clone());
-        if done.is_none() {
-            saw(&outcome);
-        }
+        *saw = Saw::of(&outcome);
         match judge::judge(&policy, self.prior(), &attempt, outcome) {
             Verdict::Commit(effects) => match self.commit(effects) {
                 Ok(decision) => {
-                    if let Some(done) = &done {
-                        saw(done);
-                    }
+                    *saw = Saw::Good;
                     decision
                 }
                 Err(refusal) if refusal.is_loop() => self.dead(self.too_many_hops(&refusal)),
                 Err(refusal) => {
                     self.work.trace.refused(GuestFaultKind::BadOutput.code());
-                    self.judge(calls, Outcome::GuestFault(bad_output(&refusal)))
+                    self.judge(calls, Outcome::GuestFault(bad_output(&refusal)), saw)
                 }
             },
             Verdict::Hold { block, reason } => self.hold(block, reason),
@@ -158,11 +163,12 @@ impl Case<'_> {
             flow: self.work.flow(),
         };
         let record = self.known.record();
-        let next = self.change(|change| commit::done(record, change, checked))?;
         if self.version.manifest.delivery == Delivery::AtLeastOnce && record.is_none() {
-            return Ok(Decision::EmitOnly(next.outbox));
+            let outbox = self.change(|change| commit::unrecorded(change, checked));
+            return Ok(Decision::EmitOnly(outbox));
         }
-        commit::check_size(&wharf_core::record::encode(&next), handler.record_bytes_max)?;
+        let next = self.change(|change| commit::done(record, change, checked))?;
+        commit::check_size(next.bytes(), handler.record_bytes_max)?;
         Ok(Decision::Commit(next))
     }
 

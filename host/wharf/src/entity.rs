@@ -96,6 +96,14 @@ impl Entity {
         }
     }
 
+    /// Takes it for one that has no record, unread. A write finds out when that
+    /// is wrong.
+    pub async fn presume_new(&self) {
+        let mut state = self.state.lock().await;
+        state.known = Some(Known::default());
+        state.finished = true;
+    }
+
     /// The record, from memory or from the ledger.
     ///
     /// # Errors
@@ -113,7 +121,7 @@ impl Entity {
         let known = loop {
             let ledger = &owner.handler.ledger;
             let read = match state.distrust {
-                true => ledger.load_leader(&self.token).await,
+                true => Box::pin(ledger.load_leader(&self.token)).await,
                 false => ledger.load(&self.token).await,
             };
             match read
@@ -121,7 +129,7 @@ impl Entity {
                 .and_then(|stored| self.decode(stored))
             {
                 Ok(known) => break known,
-                Err(fault) => owner.pause_before(&fault, FAULT_PAUSE_MS).await?,
+                Err(fault) => Box::pin(owner.pause_before(&fault, FAULT_PAUSE_MS)).await?,
             }
         };
         let load = state.loads + 1;
@@ -141,12 +149,22 @@ impl Entity {
     /// # Errors
     /// [`Stopped`] when the broker does not answer until the lane is cut off:
     /// whether the write was made is then found out by who loads the record.
-    pub async fn write(
+    pub fn write(
         &self,
         owner: &Owner,
         by: &Version,
         known: &Known,
         next: Record,
+    ) -> impl Future<Output = Result<Write, Stopped>> {
+        self.write_shared(owner, by, known, Arc::new(next))
+    }
+
+    async fn write_shared(
+        &self,
+        owner: &Owner,
+        by: &Version,
+        known: &Known,
+        next: Arc<Record>,
     ) -> Result<Write, Stopped> {
         let mut state = self.state.lock().await;
         if state
@@ -182,7 +200,7 @@ impl Entity {
                 CommitResult::Committed { revision } => {
                     handler.metrics.commit(started.elapsed());
                     let known = Known {
-                        record: Some(Arc::new(next)),
+                        record: Some(next),
                         revision,
                     };
                     state.known = Some(known.clone());
@@ -194,7 +212,7 @@ impl Entity {
                     forget(&mut state);
                     return Ok(Write::Lost);
                 }
-                other => self.wait_out(owner, &mut state, &other).await?,
+                other => Box::pin(self.wait_out(owner, &mut state, &other)).await?,
             }
         }
     }

@@ -27,7 +27,7 @@ pub async fn load(owner: &Owner, entity: &Entity) -> Result<Known, Stopped> {
         let _alone = entity.finishing.lock().await;
         let (known, leftovers) = entity.load(owner).await?;
         if let Leftovers::Unknown { load } = leftovers {
-            finish(owner, entity, &known).await?;
+            Box::pin(finish(owner, entity, &known)).await?;
             entity.finished(load).await;
         }
     }
@@ -68,7 +68,7 @@ pub async fn committed(
     // A schedule that stands already needs no other; the sweep at a takeover
     // makes up for one that a crash kept from being made.
     if next_due(before) != next_due(now) {
-        arm(owner, entity, record).await?;
+        Box::pin(arm(owner, entity, record)).await?;
     }
     if let Some(out) = &record.outbox {
         confirm(owner, entity, out).await?;
@@ -79,7 +79,7 @@ pub async fn committed(
         .metrics
         .ids_evicted_early(evicted(now) - evicted(before).min(evicted(now)));
     if let Place::Queue { .. } = work.place {
-        park::remove_resolved(owner, entity, work, now).await?;
+        Box::pin(park::remove_resolved(owner, entity, work, now)).await?;
     }
     Ok(Settlement::Committed)
 }
@@ -216,10 +216,9 @@ async fn confirm(owner: &Owner, entity: &Entity, out: &Outbox) -> Result<(), Sto
             .handler
             .stamp(entity, |stamp| commit::confirmed(record, stamp));
         // Lost to this owner's own spiller, it is tried again.
-        if let Write::Written(_) = entity
-            .write(owner, &owner.handler.version(), &known, next)
-            .await?
-        {
+        let by = owner.handler.version();
+        let written = Box::pin(entity.write(owner, &by, &known, next)).await?;
+        if let Write::Written(_) = written {
             return Ok(());
         }
     }

@@ -10,7 +10,7 @@ use wharf_core::commit;
 use wharf_core::outcome::HostFault;
 use wharf_core::record::{Emission, Outbox, Status};
 use wharf_jetstream::catalog::lookup;
-use wharf_jetstream::codec::{self, EncodeError, Outgoing};
+use wharf_jetstream::codec::{self, Encoded, Outgoing};
 use wharf_jetstream::publisher::PublishError;
 use wharf_telemetry::metrics::UnsettledState;
 
@@ -79,38 +79,46 @@ async fn deliver(
     let mut blocked = false;
     loop {
         if sent == Sent::Maybe {
-            match already_stored(owner, outbox, emission).await {
+            match Box::pin(already_stored(owner, outbox, emission)).await {
                 Ok(Stored::Yes) => break,
                 Ok(Stored::No) => {}
                 Ok(Stored::Unsure { reason }) => {
                     blocked = true;
                     let message = format!("{subject}: {reason}");
-                    block(owner, entity, gauge, "look-up-unsure", &message).await?;
+                    Box::pin(block(owner, entity, gauge, "look-up-unsure", &message)).await?;
                     continue;
                 }
                 Err(fault) => {
-                    owner.pause_after(&fault, PAUSE_MS).await?;
+                    Box::pin(owner.pause_after(&fault, PAUSE_MS)).await?;
                     continue;
                 }
             }
         }
-        match send(owner, outgoing(owner, outbox, emission)).await {
+        let sent_now = match encoded(outgoing(owner, outbox, emission)) {
+            Ok(message) => {
+                let publisher = &owner.handler.publisher;
+                let (subject, headers) = (message.subject, Some(message.headers));
+                publisher.publish(subject, headers, message.payload).await
+            }
+            Err(error) => Err(error),
+        };
+        match sent_now.map(|_| ()) {
             Ok(()) => break,
             Err(error) if is_for_good(&error) => {
                 blocked = true;
                 let message = format!("{subject}: {error}");
-                block(owner, entity, gauge, "emission-refused", &message).await?;
+                Box::pin(block(owner, entity, gauge, "emission-refused", &message)).await?;
             }
             Err(error) => {
                 sent = Sent::Maybe;
                 gauge.set(UnsettledState::OutboxBlocked);
                 let fault = HostFault::broker(format!("publish to {subject}: {error}"));
-                owner.pause_after(&fault, PAUSE_MS).await?;
+                Box::pin(owner.pause_after(&fault, PAUSE_MS)).await?;
             }
         }
     }
     if blocked {
-        unblock(owner, entity).await?;
+        Box::pin(unblock(owner, entity)).await?;
     }
     gauge.set(UnsettledState::InFlight);
     Ok(())
@@ -169,20 +177,13 @@ async fn already_stored(
     }
 }
 
-async fn send(owner: &Owner, outgoing: Outgoing) -> Result<(), PublishError> {
-    // The check before the commit refuses what cannot be encoded; a record of
-    // another version may still hold it.
-    let refused = |error: EncodeError| PublishError::Other {
+/// The check before the commit refuses what cannot be encoded; a record of
+/// another version may still hold it.
+fn encoded(outgoing: Outgoing) -> Result<Encoded, PublishError> {
+    codec::encode(outgoing).map_err(|error| PublishError::Other {
         code: 0,
         text: error.to_string(),
-    };
-    let message = codec::encode(outgoing).map_err(refused)?;
-    owner
-        .handler
-        .publisher
-        .publish(message.subject, Some(message.headers), message.payload)
-        .await
-        .map(|_| ())
+    })
 }
 
 /// Whether trying again cannot help until a person changes something.

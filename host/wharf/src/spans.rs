@@ -14,8 +14,14 @@ use crate::version::Version;
 use crate::work::Work;
 
 /// What the event's span names.
-pub fn about(event: &wharf_core::event::Event, key: &str, template: Template) -> About {
+pub fn about(
+    event: &wharf_core::event::Event,
+    key: &str,
+    template: Template,
+    began: Instant,
+) -> About {
     About {
+        began,
         destination: event.subject.clone(),
         template,
         message_id: event.id.clone(),

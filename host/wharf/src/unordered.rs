@@ -3,25 +3,35 @@
 //!
 //! An event is kept alive while it is worked on and acknowledged when it is
 //! settled. A lost acknowledgement costs a redelivery, which finds the record.
+//!
+//! Thousands of deliveries may be held, so that those in trouble stop nobody; only
+//! some hundreds move at once, and few more are fetched ahead of them. What comes
+//! early only waits: it is with this host and not with one that has time, has to
+//! be given back at a drain, and is cold when its turn comes.
 
+mod acks;
+mod alive;
 mod floor;
 mod turns;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinError, JoinSet};
+use tokio_util::task::AbortOnDropHandle;
+use wharf_core::manifest::{Delivery as Promise, Manifest};
 use wharf_core::outcome::HostFault;
 use wharf_core::progress::Bounds;
 use wharf_jetstream::connection::Links;
 use wharf_jetstream::error::Error;
 use wharf_jetstream::pull::{AckToken, Delivery, Pace};
 use wharf_jetstream::shared::{Event, SharedConsumer};
-use wharf_telemetry::metrics::{EventOutcome, Unsettled, UnsettledState};
-use wharf_telemetry::traces::{Phase, Trace};
+use wharf_telemetry::metrics::{Unsettled, UnsettledState};
+use wharf_telemetry::traces::Phase;
 
 use crate::drain::Drain;
 use crate::entity::Entity;
@@ -30,12 +40,18 @@ use crate::owner::Owner;
 use crate::standing::Standing;
 use crate::sweep;
 use crate::unpack::{Unpacked, stray_token, unpack};
-use crate::work::{Place, Settlement, Stopped, Work};
+use crate::work::{Arrival, Place, Settlement, Stopped, Work};
 use crate::{park, pipeline};
-use turns::AtWork;
+use acks::Acks;
+use alive::Alive;
+use turns::{AtWork, Turn};
 
-/// Well inside the consumer's ack wait of 30 s.
-const IN_PROGRESS_EVERY: Duration = Duration::from_secs(10);
+/// Events that move besides those whose attempt runs: they are being unpacked,
+/// committed, published.
+const BESIDE_ATTEMPTS: usize = 64;
+/// Deliveries that wait until they can begin: what the broker sends while some
+/// hundreds end.
+const AHEAD_MAX: usize = 192;
 const FAULT_PAUSE: Duration = Duration::from_millis(500);
 /// How often the ledger is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -107,8 +123,22 @@ struct Share {
     delivered_before: u64,
     /// Set while the ledger has no room for more.
     full: Option<Unsettled>,
-    at_work: Arc<AtWork>,
+    shared: Arc<Shared>,
     tasks: JoinSet<Ended>,
+}
+
+/// What the tasks of all deliveries have in common.
+struct Shared {
+    owner: Arc<Owner>,
+    at_work: AtWork,
+    alive: Alive,
+    acks: Acks,
+    /// Room for those that move. Closed when no further one may begin.
+    slots: Arc<Semaphore>,
+    /// Deliveries that wait for room.
+    ahead: AtomicUsize,
+    /// Fewer wait than should.
+    few_ahead: Notify,
 }
 
 /// A number of deliveries and their bytes. Credit can go below zero by one
@@ -133,6 +163,16 @@ impl Share {
         bounds: Bounds,
         delivered_before: u64,
     ) -> Self {
+        let in_flight = owner.handler.version().manifest.max_in_flight as usize;
+        let shared = Arc::new(Shared {
+            owner: owner.clone(),
+            at_work: AtWork::default(),
+            alive: Alive::default(),
+            acks: Acks::default(),
+            slots: Arc::new(Semaphore::new(in_flight + BESIDE_ATTEMPTS)),
+            ahead: AtomicUsize::new(0),
+            few_ahead: Notify::new(),
+        });
         Self {
             owner,
             consumer,
@@ -141,12 +181,32 @@ impl Share {
             asked: Load::default(),
             delivered_before,
             full: None,
-            at_work: Arc::default(),
+            shared,
             tasks: JoinSet::new(),
         }
     }
 
-    async fn run(mut self) {
+    /// Until the drain, and then until what had begun has ended.
+    async fn run(self) {
+        let shared = self.shared.clone();
+        let acks = {
+            let shared = self.shared.clone();
+            AbortOnDropHandle::new(tokio::spawn(async move {
+                let failed = |error: Error| {
+                    let fault = HostFault::broker(error.to_string());
+                    shared.owner.handler.report(&fault);
+                };
+                shared.acks.run(failed).await
+            }))
+        };
+        tokio::select! {
+            () = self.work() => {}
+            never = shared.alive.run() => match never {},
+        }
+        drop(acks);
+    }
+
+    async fn work(mut self) {
         let leave = self.owner.leave.clone();
         let mut look = tokio::time::interval(LOOK_EVERY);
         loop {
@@ -154,21 +214,28 @@ impl Share {
             tokio::select! {
                 biased;
                 () = leave.cancelled() => break,
-                _ = look.tick() => self.weigh_ledger().await,
+                _ = look.tick() => self.look().await,
                 Some(ended) = self.tasks.join_next() => drop(self.ended(ended)),
                 event = self.consumer.next() => self.hear(event),
+                () = self.shared.few_ahead.notified() => {}
             }
         }
         self.end().await;
     }
 
-    /// Asks for what the bounds leave room for, less what was asked for before.
+    /// Asks for what the bounds leave room for and what can begin soon, less what
+    /// was asked for before.
     fn grant(&mut self) {
-        if self.full.is_some() {
+        let waiting = self.shared.ahead.load(Ordering::Relaxed);
+        // In few large requests: each costs the broker about as much as an event.
+        if self.full.is_some() || waiting > AHEAD_MAX / 2 {
             return;
         }
         let most = |max: u64| i64::try_from(max).unwrap_or(i64::MAX);
-        let events = most(self.bounds.held_max as u64) - self.held.events - self.asked.events;
+        let held = most(self.bounds.held_max as u64) - self.held.events;
+        let ahead = self.shared.slots.available_permits() + AHEAD_MAX;
+        let ahead = most(ahead as u64) - most(waiting as u64);
+        let events = held.min(ahead) - self.asked.events;
         let bytes = most(self.bounds.held_bytes_max) - self.held.bytes - self.asked.bytes;
         let (events, bytes) = (events.max(0), bytes.max(0));
         if events > 0 || bytes > 0 {
@@ -176,6 +243,19 @@ impl Share {
                 .grant(events.unsigned_abs(), bytes.unsigned_abs());
             self.asked.events += events;
             self.asked.bytes += bytes;
+        }
+    }
+
+    /// The consumer may be another one now, made again from its floor: what that
+    /// one delivers first may have been delivered before.
+    fn doubt(&mut self) {
+        self.delivered_before = u64::MAX;
+    }
+
+    async fn look(&mut self) {
+        self.weigh_ledger().await;
+        if self.delivered_before == u64::MAX {
+            self.delivered_before = floor::delivered_before(&self.owner).await;
         }
     }
 
@@ -218,12 +298,16 @@ impl Share {
             Event::Delivery(delivery) => self.begin(delivery),
             Event::Resumed { reason } => {
                 tracing::info!(handler = handler.name(), %reason, "pulling began again");
+                self.doubt();
             }
             Event::Unavailable { error } => handler.report(&HostFault::broker(error.to_string())),
-            Event::Gone => handler.report(&HostFault::broker(format!(
-                "the consumer `{}` of stream `{}` is gone; `wharf provision` makes it again",
-                handler.lineage, handler.source.stream
-            ))),
+            Event::Gone => {
+                self.doubt();
+                handler.report(&HostFault::broker(format!(
+                    "the consumer `{}` of stream `{}` is gone; `wharf provision` makes it again",
+                    handler.lineage, handler.source.stream
+                )));
+            }
             Event::Lapsed => {}
         }
     }
@@ -237,22 +321,11 @@ impl Share {
         self.owner.handler.metrics.set_lag(delivery.pending);
         let first_seen =
             delivery.delivered == 1 && delivery.position.sequence > self.delivered_before;
-        let work = one(
-            self.owner.clone(),
-            self.at_work.clone(),
-            delivery,
-            first_seen,
-        );
-        let owner = self.owner.clone();
+        let arrival = Arrival::new(&self.owner.handler, first_seen);
+        let shared = self.shared.clone();
+        shared.ahead.fetch_add(1, Ordering::Relaxed);
         self.tasks.spawn(async move {
-            // After a panic it comes again when the ack wait is over.
-            let token = match AssertUnwindSafe(work).catch_unwind().await {
-                Ok(token) => token,
-                Err(panic) => {
-                    owner.handler.report(&HostFault::panic(panic.as_ref()));
-                    None
-                }
-            };
+            let token = shared.run(delivery, arrival).await;
             Ended { bytes, token }
         });
     }
@@ -261,6 +334,7 @@ impl Share {
     /// whatever ends unsettled. Giving back before brings it straight back
     /// (interleaving 16).
     async fn end(mut self) {
+        self.shared.slots.close();
         let late = self.consumer.lapsed().await;
         let mut unbegun: Vec<AckToken> = late.into_iter().filter_map(|d| d.token).collect();
         loop {
@@ -271,94 +345,122 @@ impl Share {
             }
             match self.tasks.join_next().await {
                 Some(ended) => unbegun.extend(self.ended(ended)),
-                None => return,
+                None => break,
             }
             while let Some(ended) = self.tasks.try_join_next() {
                 unbegun.extend(self.ended(ended));
             }
         }
+        // With a flush behind them.
+        let acknowledged = self.shared.acks.send().await;
+        if let Err(error) = acknowledged.and(self.consumer.release(unbegun).await) {
+            self.owner
+                .handler
+                .report(&HostFault::broker(error.to_string()));
+        }
     }
 }
 
-/// One delivery, kept alive until it is settled. Gives the token back when it
-/// was not.
-async fn one(
-    owner: Arc<Owner>,
-    at_work: Arc<AtWork>,
-    delivery: Delivery,
-    first_seen: bool,
-) -> Option<AckToken> {
-    let token = delivery.token.clone()?;
-    let work = unpack(&owner.handler, delivery, Place::Shared, first_seen);
-    let settled = tokio::select! {
-        settled = settle(&owner, &at_work, work) => settled,
-        never = keep_alive(&token) => match never {},
-    };
-    match settled {
-        Ok((trace, outcome)) => {
-            if let Err(error) = trace.span(Phase::Settle, token.ack()).await {
-                owner.handler.report(&HostFault::broker(error.to_string()));
+impl Shared {
+    /// One delivery, kept alive until it is settled. Gives the token back when it
+    /// was not.
+    async fn run(&self, delivery: Delivery, arrival: Arrival) -> Option<AckToken> {
+        let token = delivery.token.clone();
+        let _alive = token.as_ref().map(|token| self.alive.keep(token));
+        let slot = self.slots.clone().acquire_owned().await;
+        if self.ahead.fetch_sub(1, Ordering::Relaxed) == AHEAD_MAX / 2 {
+            self.few_ahead.notify_one();
+        }
+        let (Ok(slot), Some(token)) = (slot, token.clone()) else {
+            return token;
+        };
+        arrival.gauge.take_slot(slot);
+        // Large, and made only now.
+        let settled = Box::pin(self.settle(&token, delivery, arrival));
+        match AssertUnwindSafe(settled).catch_unwind().await {
+            Ok(Ok(())) => None,
+            Ok(Err(Stopped)) => Some(token),
+            // It comes again when the ack wait is over.
+            Err(panic) => {
+                self.owner.handler.report(&HostFault::panic(panic.as_ref()));
+                None
             }
-            trace.end(outcome);
-            None
         }
-        Err(Stopped) => Some(token),
+    }
+
+    async fn settle(
+        &self,
+        token: &AckToken,
+        delivery: Delivery,
+        arrival: Arrival,
+    ) -> Result<(), Stopped> {
+        let owner = &*self.owner;
+        let unpacked = unpack(&owner.handler, delivery, Place::Shared, arrival);
+        let (work, settlement) = match unpacked {
+            Unpacked::Work(work) => {
+                let settlement = self.process(&work).await?;
+                (work, settlement)
+            }
+            Unpacked::Ignored(work) => (work, Settlement::Ignored),
+            Unpacked::Stray(work, why) => {
+                let entity = Entity::with_token("", stray_token(&work));
+                let settlement = Box::pin(park::stray(owner, &entity, &work, &why)).await?;
+                (work, settlement)
+            }
+        };
+        let outcome = settlement.outcome();
+        owner
+            .handler
+            .metrics
+            .event(outcome, work.received.elapsed());
+        let began = Instant::now();
+        self.acks.put(token.clone());
+        work.trace.since(Phase::Settle, began);
+        work.trace.end(outcome);
+        Ok(())
+    }
+
+    async fn process(&self, work: &Work) -> Result<Settlement, Stopped> {
+        let owner = &*self.owner;
+        let key = wharf_core::ids::event_entity(&work.event.source, &work.event.id);
+        let turn = match self.at_work.try_begin(&key) {
+            Some(turn) => turn,
+            None => Box::pin(self.wait_for_turn(work, &key)).await?,
+        };
+        let entity = Entity::new(&key);
+        if turn.had_to_wait {
+            // The same event, published twice: it has run.
+            work.begun.store(true, Ordering::Relaxed);
+        } else if work.first_seen && may_presume_new(&owner.handler.version().manifest) {
+            entity.presume_new().await;
+        }
+        let delivered = work
+            .delivery
+            .as_ref()
+            .map_or(1, |delivery| delivery.delivered);
+        if delivered > 1 {
+            // Another host may have committed it since this one looked last.
+            entity.distrust().await;
+        }
+        pipeline::process(owner, &entity, work).await
+    }
+
+    /// A copy is at work, for as long as that takes.
+    async fn wait_for_turn(&self, work: &Work, key: &str) -> Result<Turn<'_>, Stopped> {
+        work.gauge.give_up_slot();
+        tokio::select! {
+            turn = self.at_work.begin(key) => Ok(turn),
+            () = self.owner.leave.cancelled() => Err(Stopped),
+        }
     }
 }
 
-/// What is left to do then is to acknowledge it, and to end its span.
-async fn settle(
-    owner: &Owner,
-    at_work: &AtWork,
-    unpacked: Unpacked,
-) -> Result<(Trace, EventOutcome), Stopped> {
-    let (work, settlement) = match unpacked {
-        Unpacked::Work(work) => {
-            let settlement = process(owner, at_work, &work).await?;
-            (work, settlement)
-        }
-        Unpacked::Ignored(work) => (work, Settlement::Ignored),
-        Unpacked::Stray(work, why) => {
-            let token = stray_token(&work);
-            let settlement =
-                park::stray(owner, &Entity::with_token("", token), &work, &why).await?;
-            (work, settlement)
-        }
-    };
-    let outcome = settlement.outcome();
-    owner
-        .handler
-        .metrics
-        .event(outcome, work.received.elapsed());
-    Ok((work.trace, outcome))
-}
-
-async fn process(owner: &Owner, at_work: &AtWork, work: &Work) -> Result<Settlement, Stopped> {
-    let key = wharf_core::ids::event_entity(&work.event.source, &work.event.id);
-    let turn = tokio::select! {
-        turn = at_work.begin(&key) => turn,
-        () = owner.leave.cancelled() => return Err(Stopped),
-    };
-    if turn.had_to_wait {
-        // The same event, published twice: it has run.
-        work.begun.store(true, Ordering::Relaxed);
-    }
-    let entity = Entity::new(&key);
-    let delivered = work
-        .delivery
-        .as_ref()
-        .map_or(1, |delivery| delivery.delivered);
-    if delivered > 1 {
-        // Another host may have committed it since this one looked last.
-        entity.distrust().await;
-    }
-    pipeline::process(owner, &entity, work).await
-}
-
-async fn keep_alive(token: &AckToken) -> std::convert::Infallible {
-    loop {
-        tokio::time::sleep(IN_PROGRESS_EVERY).await;
-        // Lost with the connection, the next one is sent in time.
-        let _ = token.in_progress().await;
-    }
+/// Whether an event that no host was given before is taken for one that has no
+/// record, unread. It can have one, of a copy that was published outside the
+/// stream's duplicate window. Then whatever is written is found to come late, and
+/// the record is read after all: it costs an attempt without effects. So the
+/// attempt must have none besides: no calls. An at-least-once handler takes
+/// repetitions anyway: its successes leave no record, and write none here.
+fn may_presume_new(manifest: &Manifest) -> bool {
+    manifest.needs.is_empty() || manifest.delivery == Promise::AtLeastOnce
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
 
 use bytes::Bytes;
 use wharf_core::entry::Entry;
@@ -14,7 +13,7 @@ use wharf_jetstream::pull::{Delivery, Headers, Origin};
 
 use crate::handler::Handler;
 use crate::spans;
-use crate::work::{Gauge, Place, Work};
+use crate::work::{Arrival, Hashes, Place, Work};
 
 /// The pattern under which an event is read; none when no subscription is known.
 pub type Template = Option<Arc<str>>;
@@ -29,27 +28,32 @@ pub enum Unpacked {
 }
 
 /// Unpacks a delivery for a handler.
-pub fn unpack(handler: &Handler, delivery: Delivery, place: Place, first_seen: bool) -> Unpacked {
+pub fn unpack(handler: &Handler, delivery: Delivery, place: Place, arrival: Arrival) -> Unpacked {
+    let decoded = codec::decode(&delivery, &codec::Limits::default());
+    let decoded = decoded.map_err(|why| (anonymous(&delivery), why));
+    let Arrival {
+        first_seen,
+        received,
+        gauge,
+    } = arrival;
     let work = |event: Event, key: String, ignored: bool, template: Template| Work {
         trace: handler.tracer.begin(event.traceparent.as_deref(), || {
-            spans::about(&event, &key, template)
+            spans::about(&event, &key, template, received)
         }),
         event,
         key,
         place,
-        delivery: Some(delivery.clone()),
+        delivery: Some(delivery),
         first_seen,
         begun: AtomicBool::new(false),
         ignored,
-        received: Instant::now(),
-        gauge: Gauge::new(&handler.metrics),
+        received,
+        gauge,
+        hashes: Hashes::default(),
     };
-    let event = match codec::decode(&delivery, &codec::Limits::default()) {
+    let event = match decoded {
         Ok(event) => event,
-        Err(why) => {
-            let stray = work(anonymous(&delivery), String::new(), false, None);
-            return Unpacked::Stray(stray, why);
-        }
+        Err((event, why)) => return Unpacked::Stray(work(event, String::new(), false, None), why),
     };
     let version = handler.version();
     match route(&version.manifest, &event) {
@@ -94,7 +98,7 @@ pub fn queued(handler: &Handler, entry: &Entry) -> Unpacked {
         key: entry.key.clone(),
         ..work
     };
-    match unpack(handler, delivery, place, false) {
+    match unpack(handler, delivery, place, Arrival::new(handler, false)) {
         Unpacked::Work(work) => Unpacked::Work(keyed(work)),
         Unpacked::Ignored(work) => Unpacked::Ignored(keyed(work)),
         Unpacked::Stray(work, why) => Unpacked::Stray(keyed(work), why),

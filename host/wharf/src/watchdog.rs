@@ -20,6 +20,27 @@ pub struct Alarm {
     pub why: String,
 }
 
+/// What an attempt says of the guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Saw {
+    Nothing,
+    Good,
+    /// It faulted, with this message.
+    Fault(String),
+}
+
+impl Saw {
+    /// What the host did to an attempt says nothing; neither do effects, before
+    /// they are checked.
+    pub fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::GuestFault(fault) => Self::Fault(fault.message.clone()),
+            Outcome::Failed(_) => Self::Good,
+            Outcome::Done(_) | Outcome::HostFault(_) | Outcome::Cancelled => Self::Nothing,
+        }
+    }
+}
+
 impl Default for Watchdog {
     fn default() -> Self {
         Self {
@@ -39,16 +60,15 @@ impl Watchdog {
         self.found.send_replace(None);
     }
 
-    /// An attempt has ended. What the host did to it says nothing of the guest.
-    pub fn saw(&self, version: u32, event: EventHash, outcome: &Outcome) {
-        let fault = match outcome {
-            Outcome::GuestFault(fault) => Some(fault),
-            Outcome::Done(_) | Outcome::Failed(_) => None,
-            Outcome::HostFault(_) | Outcome::Cancelled => return,
+    /// An attempt of a version on an event has ended.
+    pub fn saw(&self, version: u32, event: EventHash, saw: &Saw) {
+        let (faulted, last) = match saw {
+            Saw::Nothing => return,
+            Saw::Good => (false, ""),
+            Saw::Fault(message) => (true, message.as_str()),
         };
         let mut guard = self.guard.lock().expect("no panic while held");
-        if guard.saw(version, event, fault.is_some()) {
-            let last = fault.map_or("", |fault| fault.message.as_str());
+        if guard.saw(version, event, faulted) {
             let why =
                 format!("version {version} faulted on {EVENTS} distinct events in a row: {last}");
             self.found.send_replace(Some(Alarm { version, why }));

@@ -1,13 +1,15 @@
 //! What a lane works on, and what becomes of it.
 
+use std::pin::pin;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 use wharf_core::admit::{Facts, Origin};
 use wharf_core::event::{Event, Position};
-use wharf_core::ids::{content_hash, event_hash};
+use wharf_core::ids::{ContentHash, EventHash, content_hash, event_hash};
 use wharf_core::record::Flow;
 use wharf_core::trace::Context;
 use wharf_core::{commit, record};
@@ -38,7 +40,12 @@ pub struct Work {
     pub gauge: Gauge,
     /// Its span, and what happens below it.
     pub trace: Trace,
+    pub hashes: Hashes,
 }
+
+/// What stands for the event in records, worked out once.
+#[derive(Debug, Default)]
+pub struct Hashes(OnceLock<(EventHash, ContentHash)>);
 
 /// Where the event came from; the owned form of `admit::Origin`.
 #[derive(Debug, Clone)]
@@ -51,7 +58,23 @@ pub enum Place {
 
 /// Counts an event in exactly one state, until it is counted by its record.
 #[derive(Debug)]
-pub struct Gauge(Mutex<Option<Unsettled>>);
+pub struct Gauge(Mutex<Counted>);
+
+#[derive(Debug)]
+struct Counted {
+    state: Option<Unsettled>,
+    /// What it holds while it moves, where only so many may move at once.
+    slot: Option<OwnedSemaphorePermit>,
+}
+
+/// An event, just come in.
+#[derive(Debug)]
+pub struct Arrival {
+    /// As [`Work::first_seen`].
+    pub first_seen: bool,
+    pub received: Instant,
+    pub gauge: Gauge,
+}
 
 /// How an event was settled. Metrics and logs carry it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +92,9 @@ const CORRELATION_BYTES_MAX: usize = 256;
 /// What W3C Trace Context has every hop carry on at the least.
 const TRACE_BYTES_MAX: usize = 512;
 
+/// What takes longer is no longer under way.
+const QUICK: Duration = Duration::from_secs(1);
+
 /// The lane ends before the event is settled: it has not happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stopped;
@@ -76,19 +102,63 @@ pub struct Stopped;
 impl Gauge {
     /// Counted as held: in a lane, not begun.
     pub fn new(metrics: &Arc<HandlerMetrics>) -> Self {
-        Self(Mutex::new(Some(metrics.unsettled(UnsettledState::Held))))
+        Self(Mutex::new(Counted {
+            state: Some(metrics.unsettled(UnsettledState::Held)),
+            slot: None,
+        }))
     }
 
-    /// Counts it elsewhere from now on.
+    /// Counts it elsewhere from now on. One that waits for something takes
+    /// nobody's place.
     pub fn set(&self, state: UnsettledState) {
-        if let Some(counted) = self.0.lock().expect("no panic while held").as_mut() {
+        let mut counted = self.counted();
+        if let Some(counted) = &mut counted.state {
             counted.set(state);
         }
+        if !matches!(state, UnsettledState::Held | UnsettledState::InFlight) {
+            counted.slot = None;
+        }
+    }
+
+    /// It moves, until it is settled or waits for something.
+    pub fn take_slot(&self, slot: OwnedSemaphorePermit) {
+        self.counted().slot = Some(slot);
+    }
+
+    /// Another one may move when `work` takes long: it waits for something then.
+    pub async fn while_quick<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        tokio::select! {
+            biased;
+            done = work.as_mut() => return done,
+            () = tokio::time::sleep(QUICK) => self.give_up_slot(),
+        }
+        work.await
+    }
+
+    /// It waits: another one may move.
+    pub fn give_up_slot(&self) {
+        self.counted().slot = None;
     }
 
     /// From now on the record counts it, as dead or queued.
     pub fn leave_to_record(&self) {
-        *self.0.lock().expect("no panic while held") = None;
+        self.counted().state = None;
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Counted> {
+        self.0.lock().expect("no panic while held")
+    }
+}
+
+impl Arrival {
+    /// It has come this moment.
+    pub fn new(handler: &Handler, first_seen: bool) -> Self {
+        Self {
+            first_seen,
+            received: Instant::now(),
+            gauge: Gauge::new(&handler.metrics),
+        }
     }
 }
 
@@ -112,15 +182,20 @@ impl Work {
     }
 
     pub fn facts(&self) -> Facts<'_> {
+        let (event, content) = *self.hashes.0.get_or_init(|| self.hash());
         Facts {
-            event: event_hash(&self.event.source, &self.event.id),
-            content: content_hash(
-                &self.event.event_type,
-                &self.event.subject,
-                &self.event.data,
-            ),
+            event,
+            content,
             origin: self.origin(),
         }
+    }
+
+    fn hash(&self) -> (EventHash, ContentHash) {
+        let event = &self.event;
+        (
+            event_hash(&event.source, &event.id),
+            content_hash(&event.event_type, &event.subject, &event.data),
+        )
     }
 
     fn origin(&self) -> Origin<'_> {
@@ -199,12 +274,17 @@ impl Work {
             tracestate: flow.tracestate,
             data: Bytes::from(timer.data.clone()),
         };
+        let Arrival {
+            first_seen,
+            received,
+            gauge,
+        } = Arrival::new(handler, false);
         let trace = handler
             .tracer
             .begin(event.traceparent.as_deref(), || About {
                 destination: event.event_type.clone(),
                 template: Some(event.event_type.as_str().into()),
-                ..spans::about(&event, key, None)
+                ..spans::about(&event, key, None, received)
             });
         Self {
             delivery: None,
@@ -212,11 +292,12 @@ impl Work {
             event,
             key: key.to_owned(),
             place: Place::Timer { id },
-            first_seen: false,
+            first_seen,
             begun: AtomicBool::new(false),
             ignored: false,
-            received: Instant::now(),
-            gauge: Gauge::new(&handler.metrics),
+            received,
+            gauge,
+            hashes: Hashes::default(),
         }
     }
 }

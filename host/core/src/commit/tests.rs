@@ -493,14 +493,16 @@ fn a_record_lives_for_the_dedup_horizon_or_its_states_time_and_for_ever_while_it
 
 #[test]
 fn interleaving_09_a_record_larger_than_the_broker_takes_is_refused_before_the_commit() {
-    let bytes = encode(&run(None, &log(10), put(&[7; 1000])));
-    let size = bytes.len() as u64;
+    let record = run(None, &log(10), put(&[7; 1000]));
+    let bytes = record.bytes();
+    assert_eq!(bytes, encode(&record).len());
+    let size = bytes as u64;
     assert!(size > 1000);
-    assert_eq!(check_size(&bytes, size), Ok(()));
+    assert_eq!(check_size(bytes, size), Ok(()));
     assert_eq!(
-        check_size(&bytes, size - 1),
+        check_size(bytes, size - 1),
         Err(Refusal::RecordTooLarge {
-            found: bytes.len(),
+            found: bytes,
             max: size - 1
         })
     );

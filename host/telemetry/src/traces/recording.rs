@@ -15,6 +15,8 @@ pub(super) const CHILDREN_MAX: usize = 256;
 /// The event that a trace is about. Names and ids, never its payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct About {
+    /// When this host took the event in.
+    pub began: Instant,
     /// The subject, or a timer's name.
     pub destination: String,
     /// What of it does not grow with the traffic: the subscription's pattern.

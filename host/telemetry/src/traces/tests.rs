@@ -41,6 +41,7 @@ fn unsent(sampler: Sampler, waiting_max: &str) -> (Tracer, Arc<Queue>, Metrics) 
 
 fn about() -> About {
     About {
+        began: Instant::now(),
         destination: "shop.order.ORD-1.placed".into(),
         template: Some("shop.order.{order}.placed".into()),
         message_id: "ORD-1.placed".into(),

@@ -1,8 +1,11 @@
 //! The span of one event, while it lasts.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, ready};
 use std::time::Instant;
 
+use pin_project_lite::pin_project;
 use wharf_core::trace::Context;
 
 use super::recording::{About, Attempt, Child, Ended, Phase, Recording, What};
@@ -29,6 +32,18 @@ pub struct AttemptSpan {
     began: Instant,
 }
 
+pin_project! {
+    /// Work below a span of its own: see [`Trace::span`]. Held once, where an
+    /// `async fn` would hold it as its argument and again while it waits.
+    pub struct Spanned<'a, W> {
+        trace: &'a Trace,
+        phase: Phase,
+        began: Option<Instant>,
+        #[pin]
+        work: W,
+    }
+}
+
 impl Trace {
     /// Records nothing and has no context.
     pub fn off() -> Self {
@@ -42,12 +57,13 @@ impl Trace {
         about: impl FnOnce() -> About,
     ) -> Self {
         let recording = context.is_sampled().then(|| {
+            let about = about();
             Mutex::new(Some(Box::new(Recording {
                 source: source.clone(),
                 context,
                 parent,
-                about: about(),
-                began: Instant::now(),
+                began: about.began,
+                about,
                 children: Vec::new(),
                 spans: 0,
                 cut: 0,
@@ -78,14 +94,13 @@ impl Trace {
     }
 
     /// A span of this phase around `work`. None of a work that is dropped.
-    pub async fn span<T>(&self, phase: Phase, work: impl Future<Output = T>) -> T {
-        if !self.is_recording() {
-            return work.await;
+    pub fn span<W: Future>(&self, phase: Phase, work: W) -> Spanned<'_, W> {
+        Spanned {
+            trace: self,
+            phase,
+            began: None,
+            work,
         }
-        let began = Instant::now();
-        let done = work.await;
-        self.since(phase, began);
-        done
     }
 
     /// A span of this phase that ends now.
@@ -171,6 +186,22 @@ impl Drop for Trace {
         if let Some(recording) = self.take().filter(|recording| recording.is_begun()) {
             hand_over(recording, EventOutcome::Released);
         }
+    }
+}
+
+impl<W: Future> Future for Spanned<'_, W> {
+    type Output = W::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<W::Output> {
+        let this = self.project();
+        if this.began.is_none() && this.trace.is_recording() {
+            *this.began = Some(Instant::now());
+        }
+        let done = ready!(this.work.poll(context));
+        if let Some(began) = *this.began {
+            this.trace.since(*this.phase, began);
+        }
+        Poll::Ready(done)
     }
 }
 

@@ -66,8 +66,8 @@ impl Lane {
         loop {
             let ended = match self.step() {
                 Step::Event(work) => self.run_event(owner, settles, &work).await,
-                Step::Aside(item) => self.run_aside(owner, item).await,
-                Step::WorkOff => self.work_off(owner).await,
+                Step::Aside(item) => Box::pin(self.run_aside(owner, item)).await,
+                Step::WorkOff => Box::pin(self.work_off(owner)).await,
                 Step::End => return,
             };
             if let Err(Stopped) = ended {
@@ -196,10 +196,10 @@ impl Lane {
     async fn run_troubled_timer(&self, owner: &Owner) -> Result<(), Stopped> {
         let known = finish::load(owner, &self.entity).await?;
         if let Some(timer) = known.record().and_then(Record::dead_timer) {
-            return park::dead_timer(owner, &self.entity, &known, timer).await;
+            return Box::pin(park::dead_timer(owner, &self.entity, &known, timer)).await;
         }
         match known.record().and_then(Record::troubled_timer) {
-            Some(timer) => self.run_timer(owner, timer).await,
+            Some(timer) => Box::pin(self.run_timer(owner, timer)).await,
             None => Ok(()),
         }
     }

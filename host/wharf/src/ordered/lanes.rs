@@ -124,12 +124,14 @@ impl Lanes {
     /// the partition up and begins again from the checkpoint.
     pub fn aside(&self, task: impl Future<Output = ()> + Send + 'static) {
         let owner = self.owner.clone();
-        self.tasks.spawn(async move {
-            if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
-                owner.handler.report(&HostFault::panic(panic.as_ref()));
-                owner.leave.cancel();
-            }
-        });
+        // An `async` block would hold the task twice.
+        self.tasks
+            .spawn(AssertUnwindSafe(task).catch_unwind().map(move |ended| {
+                if let Err(panic) = ended {
+                    owner.handler.report(&HostFault::panic(panic.as_ref()));
+                    owner.leave.cancel();
+                }
+            }));
     }
 
     /// Spills the followers of heads that have been at work since before `since`.

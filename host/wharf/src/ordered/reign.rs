@@ -29,7 +29,7 @@ use crate::park;
 use crate::standing::Standing;
 use crate::sweep;
 use crate::unpack::{Unpacked, stray_token, unpack};
-use crate::work::{Place, Settlement, Work};
+use crate::work::{Arrival, Place, Settlement, Work};
 
 /// How owning a partition ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -328,12 +328,8 @@ impl Reign {
             stream: handler.source.stream.clone(),
             created_ns: handler.source.created_ns,
         };
-        match unpack(
-            handler,
-            delivery,
-            place,
-            at.sequence > self.first_seen_above,
-        ) {
+        let arrival = Arrival::new(handler, at.sequence > self.first_seen_above);
+        match unpack(handler, delivery, place, arrival) {
             Unpacked::Work(work) => self.lanes.push(work),
             // Another version may have handled it and left something to finish.
             Unpacked::Ignored(work)

@@ -455,6 +455,7 @@ fn same_binding(before: &Manifest, after: &Manifest) -> bool {
         && before.ordering == after.ordering
         && before.delivery == after.delivery
         && before.max_in_flight == after.max_in_flight
+        && before.needs.is_empty() == after.needs.is_empty()
         && before.timers.is_empty() == after.timers.is_empty()
         && checkpoint::generation(&before.on) == checkpoint::generation(&after.on)
 }

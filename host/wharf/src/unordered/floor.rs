@@ -11,16 +11,19 @@ use crate::clock;
 use crate::owner::Owner;
 
 const EVERY: Duration = Duration::from_secs(5);
-/// How far ahead of what was delivered the checkpoint's `high` is kept: further
-/// than hosts get between two writes of it.
-const HIGH_STEP: u64 = 10_000;
+/// How far ahead of what was delivered the checkpoint's `high` is kept, at the
+/// least: four times as far as all hosts together got since the last look, so that
+/// they do not get there before the next.
+const HIGH_STEP: u64 = 20_000;
 
 /// Writes the floor down as it rises, until the drain. Hosts do so side by side
 /// and the higher floor stays.
 pub async fn keep(owner: Arc<Owner>) {
+    let mut delivered = None;
     loop {
-        if let Err(fault) = write(&owner).await {
-            owner.handler.report(&fault);
+        match write(&owner, delivered).await {
+            Ok(now) => delivered = now,
+            Err(fault) => owner.handler.report(&fault),
         }
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
@@ -46,7 +49,8 @@ pub async fn delivered_before(owner: &Owner) -> u64 {
     }
 }
 
-async fn write(owner: &Owner) -> Result<(), HostFault> {
+/// What was delivered by now; `before` is what was at the last look.
+async fn write(owner: &Owner, before: Option<u64>) -> Result<Option<u64>, HostFault> {
     let handler = &owner.handler;
     let broker = |e: wharf_jetstream::error::Error| HostFault::broker(e.to_string());
     let consumer = handler
@@ -55,23 +59,26 @@ async fn write(owner: &Owner) -> Result<(), HostFault> {
         .await
         .map_err(broker)?;
     let Some(consumer) = consumer else {
-        return Ok(());
+        return Ok(None);
     };
+    let delivered = consumer.delivered.stream_seq;
     let Some(stored) = handler
         .ledger
         .read_checkpoint(owner.partition)
         .await
         .map_err(broker)?
     else {
-        return Ok(());
+        return Ok(Some(delivered));
     };
     let seen = checkpoint::decode(&stored.bytes).map_err(|e| HostFault::record(e.to_string()))?;
     // A stream made again begins at 1: the floor of the old one says nothing.
     let same = seen.created_ns == handler.source.created_ns;
     let rose = consumer.ack_floor.stream_seq > seen.watermark;
-    let high = consumer.delivered.stream_seq + HIGH_STEP;
-    if !same || (!rose && high < seen.high + HIGH_STEP / 2) {
-        return Ok(());
+    let moved = delivered.saturating_sub(before.unwrap_or(delivered));
+    let step = HIGH_STEP.max(moved.saturating_mul(4));
+    let high = delivered + step;
+    if !same || (!rose && high < seen.high + step / 2) {
+        return Ok(Some(delivered));
     }
     let floor = wharf_core::event::Position {
         sequence: consumer.ack_floor.stream_seq.max(seen.watermark),
@@ -84,5 +91,5 @@ async fn write(owner: &Owner) -> Result<(), HostFault> {
         .ledger
         .write_checkpoint(owner.partition, stored.revision, bytes)
         .await;
-    Ok(())
+    Ok(Some(delivered))
 }

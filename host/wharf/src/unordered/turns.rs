@@ -21,6 +21,23 @@ pub struct Turn<'a> {
 }
 
 impl AtWork {
+    /// Its turn, when no copy is at work.
+    pub fn try_begin(&self, key: &str) -> Option<Turn<'_>> {
+        let mut queues = self.queues();
+        if queues.contains_key(key) {
+            return None;
+        }
+        let queue = Arc::new(tokio::sync::Mutex::new(()));
+        let alone = queue.clone().try_lock_owned().ok()?;
+        queues.insert(key.to_owned(), queue);
+        Some(Turn {
+            at_work: self,
+            key: key.to_owned(),
+            alone: Some(alone),
+            had_to_wait: false,
+        })
+    }
+
     /// Waits for its turn.
     ///
     /// # Cancel safety
@@ -71,8 +88,9 @@ mod tests {
     #[tokio::test]
     async fn copies_of_an_event_have_their_turns_one_after_another() {
         let at_work = AtWork::default();
-        let first = at_work.begin("a").await;
+        let first = at_work.try_begin("a").expect("nobody is at work");
         assert!(!first.had_to_wait);
+        assert!(at_work.try_begin("a").is_none());
         assert!(!at_work.begin("b").await.had_to_wait);
         let mut second = Box::pin(at_work.begin("a"));
         assert!((&mut second).now_or_never().is_none());

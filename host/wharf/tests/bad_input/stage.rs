@@ -104,11 +104,25 @@ key = "{{name}}"
 
 /// The same guest, which tells of its attempts; `delivery` as in the manifest.
 pub fn teller(delivery: &str) -> Bundle {
+    teller_of(delivery, 256, RETRY)
+}
+
+/// A [`teller`] with one attempt at once, which takes its time before the next.
+pub fn slow_teller() -> Bundle {
+    teller_of(
+        "at-least-once",
+        1,
+        "\n[retry]\ninitial = \"60s\"\ncap = \"60s\"\n",
+    )
+}
+
+fn teller_of(delivery: &str, max_in_flight: u32, retry: &str) -> Bundle {
     let manifest = format!(
         r#"stream = "TEST"
 start = "all"
 ordering = "none"
 delivery = "{delivery}"
+max_in_flight = {max_in_flight}
 
 [[on]]
 subjects = ["test.teller.{{name}}"]
@@ -116,7 +130,7 @@ key = "{{name}}"
 
 [emits]
 "told" = "test.told.{{key}}"
-{RETRY}max_attempts = 100
+{retry}max_attempts = 100
 "#
     );
     Bundle::new("teller", &manifest, bundles::adversary())
