@@ -32,7 +32,9 @@ handlers:
     @tools/bundles "{{ target }}" bench bench-bundles
 
 # Measure what Wharf costs beside the same work by hand, about half an hour (try `bench --help`)
-bench *args: build handlers
+bench *args: handlers
+    @CARGO_PROFILE_DEV_OPT_LEVEL=3 CARGO_PROFILE_DEV_DEBUG_ASSERTIONS=false CARGO_PROFILE_DEV_OVERFLOW_CHECKS=false \
+        CARGO_PROFILE_DEV_INCREMENTAL=false cargo build --workspace
     @exec "{{ target / "debug/bench" }}" "$@"
 
 # Build the handlers in Python and JavaScript to target/bundles-guests/<name>/ (needs Python, Node.js and a network)

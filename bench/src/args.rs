@@ -37,10 +37,10 @@ pub struct Args {
     /// Whether the pipeline's guest memory lives from one event to the next.
     #[arg(long, value_enum, default_value_t = Instance::Fresh)]
     pub instance: Instance,
-    /// Bytes of the record that an effect-once twin writes [default: as many as
-    /// the host's, 256 in the raw rows].
+    /// Twins that write less than the host: emissions with an id and no other
+    /// attribute, records of 256 bytes.
     #[arg(long)]
-    pub record_bytes: Option<usize>,
+    pub lean_twins: bool,
     /// Leave out the rows with spans on.
     #[arg(long)]
     pub no_spans: bool,

@@ -110,7 +110,7 @@ fn pipeline_plan(args: &Args, runs: usize) -> pipeline::Plan {
         events: if args.quick { 2_000 } else { args.events },
         runs,
         instance: args.instance,
-        record_bytes: args.record_bytes,
+        lean_twins: args.lean_twins,
         rate: if args.quick {
             200.0
         } else {

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use crate::cpu;
 use crate::sink::Sink;
-use crate::twin::{self, Twin};
+use crate::twin::{self, Twin, Writes};
 
 pub use rows::{Plan, measure, raw_rows};
 pub use stage::Programs;
@@ -68,7 +68,7 @@ impl Promise {
 #[derive(Debug, Clone, Copy)]
 pub enum Worker<'a> {
     /// By hand, in this process.
-    Twin { twin: Twin, record_bytes: usize },
+    Twin { twin: Twin, writes: Writes },
     /// A host of its own.
     Host {
         programs: &'a Programs,
@@ -111,12 +111,12 @@ pub async fn drain(worker: Worker<'_>, events: u64) -> Result<Drained> {
             host.settled(events, STUCK_AFTER).await?;
             (watched, Some(host))
         }
-        (Worker::Twin { twin, record_bytes }, _) => {
+        (Worker::Twin { twin, writes }, _) => {
             let url = stage.nats.url();
             let own = std::process::id();
             let (watched, ()) = tokio::try_join!(
                 watch(&stage, events, server, Some(own)),
-                twin::work(twin, &url, events, record_bytes),
+                twin::work(twin, &url, events, writes),
             )?;
             (watched, None)
         }
@@ -146,11 +146,11 @@ pub async fn pace(worker: Worker<'_>, events: u64, rate: f64) -> Result<Paced> {
             host.settled(events, STUCK_AFTER).await?;
             Some(host)
         }
-        (Worker::Twin { twin, record_bytes }, _) => {
+        (Worker::Twin { twin, writes }, _) => {
             let url = stage.nats.url();
             tokio::try_join!(
                 load::paced(&stage.client, events, rate),
-                twin::work(twin, &url, events, record_bytes),
+                twin::work(twin, &url, events, writes),
             )?;
             None
         }

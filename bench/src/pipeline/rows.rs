@@ -7,7 +7,7 @@ use super::{Delivery, Drained, Instance, Paced, Programs, Promise, Worker, drain
 use crate::report::{Bound, Check, Report, Row};
 use crate::say;
 use crate::sink::Sink;
-use crate::twin::raw;
+use crate::twin::{Writes, raw};
 
 /// What is measured, and how often.
 #[derive(Debug, Clone)]
@@ -15,8 +15,8 @@ pub struct Plan {
     pub events: u64,
     pub runs: usize,
     pub instance: Instance,
-    /// Bytes of a twin's record; None: as many as the host's.
-    pub record_bytes: Option<usize>,
+    /// Twins that write less than the host.
+    pub lean_twins: bool,
     /// Events a second of a pace.
     pub rate: f64,
     /// Events of a pace.
@@ -146,8 +146,7 @@ pub async fn raw_rows(plan: &Plan, report: &mut Report) -> Result<()> {
         let url = stage.nats.url();
         publish.push(raw::publish(&url, plan.events).await?);
         pulls.push(raw::pull_and_ack(&url, plan.events).await?);
-        let record_bytes = plan.record_bytes.unwrap_or(event::DATA_BYTES);
-        writes.push(raw::compare_and_set(&url, plan.events, record_bytes).await?);
+        writes.push(raw::compare_and_set(&url, plan.events, event::DATA_BYTES).await?);
     }
     let row = |name: &str, samples| Row::new(RAW, name, "/s", samples);
     report.rows.extend([
@@ -159,12 +158,16 @@ pub async fn raw_rows(plan: &Plan, report: &mut Report) -> Result<()> {
 }
 
 /// The same work, with records as large as the host's (`seen`), unless the plan
-/// says otherwise.
+/// wants them lean.
 fn twin(plan: &Plan, promise: Promise, seen: Option<usize>) -> Worker<'static> {
-    let wanted = plan.record_bytes.or(seen);
+    let seen = seen.filter(|_| !plan.lean_twins);
+    let writes = Writes {
+        record_bytes: seen.unwrap_or(event::DATA_BYTES),
+        attributes: !plan.lean_twins,
+    };
     Worker::Twin {
         twin: promise.twin(),
-        record_bytes: wanted.unwrap_or(event::DATA_BYTES),
+        writes,
     }
 }
 

@@ -2,14 +2,16 @@
 
 use anyhow::Result;
 use async_nats::{HeaderMap, Subject};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::pull::{Acks, Delivery, Pull};
 use super::window::Window;
-use super::{WINDOW, connect};
+use super::{WINDOW, Writes, connect};
 use crate::pipeline::event;
 
 /// Works until `events` have been emitted and acknowledged.
-pub async fn work(url: &str, events: u64) -> Result<()> {
+pub async fn work(url: &str, events: u64, writes: Writes) -> Result<()> {
     let mut pull = Pull::open(connect(url).await?, "IN", Acks::Each).await?;
     let mut emit = Window::open(connect(url).await?, WINDOW).await?;
     let mut done = 0;
@@ -17,7 +19,7 @@ pub async fn work(url: &str, events: u64) -> Result<()> {
         while emit.has_room()
             && let Some(delivery) = pull.try_next()?
         {
-            publish(&mut emit, delivery).await?;
+            publish(&mut emit, delivery, writes).await?;
         }
         while let Some((reply, _)) = emit.try_answered()? {
             pull.ack(reply).await?;
@@ -28,7 +30,7 @@ pub async fn work(url: &str, events: u64) -> Result<()> {
             break;
         }
         tokio::select! {
-            delivery = pull.next(), if emit.has_room() => publish(&mut emit, delivery?).await?,
+            delivery = pull.next(), if emit.has_room() => publish(&mut emit, delivery?, writes).await?,
             answered = emit.answered() => {
                 pull.ack(answered?.0).await?;
                 done += 1;
@@ -38,17 +40,29 @@ pub async fn work(url: &str, events: u64) -> Result<()> {
     Ok(())
 }
 
-async fn publish(emit: &mut Window<Subject>, delivery: Delivery) -> Result<()> {
-    let (subject, headers) = emission(&delivery)?;
+async fn publish(emit: &mut Window<Subject>, delivery: Delivery, writes: Writes) -> Result<()> {
+    let (subject, headers) = emission(&delivery, writes)?;
     emit.send(subject, headers, delivery.data, delivery.reply)
         .await
 }
 
-/// Where an event's emission goes, and the id that makes a repetition harmless.
-pub fn emission(delivery: &Delivery) -> Result<(String, HeaderMap)> {
+/// Where an event's emission goes, the id that makes a repetition harmless, and
+/// what else a reader of events wants to know.
+pub fn emission(delivery: &Delivery, writes: Writes) -> Result<(String, HeaderMap)> {
     let key = event::key_of(&delivery.subject)?;
     let id = event::number_text(&delivery.data)?;
     let mut headers = HeaderMap::new();
     headers.insert("Nats-Msg-Id", id);
+    if writes.attributes {
+        let now = OffsetDateTime::now_utc().format(&Rfc3339)?;
+        headers.insert("ce-specversion", "1.0");
+        headers.insert("ce-id", id);
+        headers.insert("ce-type", "bench.done");
+        headers.insert("ce-source", "twin");
+        headers.insert("ce-time", now);
+        headers.insert("ce-correlationid", id);
+        headers.insert("ce-causationid", id);
+        headers.insert("content-type", "application/octet-stream");
+    }
     Ok((format!("out.{key}"), headers))
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::at_least_once::emission;
 use super::pull::{Acks, Delivery, Pull};
 use super::window::Window;
-use super::{WINDOW, connect};
+use super::{WINDOW, Writes, connect};
 use crate::pipeline::event;
 
 /// Events in memory at once, as many as a host holds.
@@ -19,11 +19,11 @@ const HELD_MAX: usize = 4_096;
 const RECORD_TTL: &str = "120s";
 
 /// One record an event, and an acknowledgement.
-pub async fn work_by_id(url: &str, events: u64, record_bytes: usize) -> Result<()> {
+pub async fn work_by_id(url: &str, events: u64, writes: Writes) -> Result<()> {
     let mut pull = Pull::open(connect(url).await?, "IN", Acks::Each).await?;
     let mut ledger = Window::open(connect(url).await?, WINDOW).await?;
     let mut emit = Window::open(connect(url).await?, WINDOW).await?;
-    let record = Bytes::from(vec![b'r'; record_bytes]);
+    let record = Bytes::from(vec![b'r'; writes.record_bytes]);
     let mut done = 0;
     let mut recorded: VecDeque<Delivery> = VecDeque::new();
     loop {
@@ -39,7 +39,7 @@ pub async fn work_by_id(url: &str, events: u64, record_bytes: usize) -> Result<(
         while emit.has_room()
             && let Some(delivery) = recorded.pop_front()
         {
-            let (subject, headers) = emission(&delivery)?;
+            let (subject, headers) = emission(&delivery, writes)?;
             let Delivery { data, reply, .. } = delivery;
             emit.send(subject, headers, data, reply).await?;
         }
@@ -99,6 +99,7 @@ struct ByKey {
     ledger: Window<(usize, Delivery)>,
     emit: Window<usize>,
     record: Bytes,
+    writes: Writes,
     index: HashMap<String, usize>,
     lines: Vec<Line>,
     /// Keys with an event that may run.
@@ -110,12 +111,13 @@ struct ByKey {
 }
 
 /// One record a key, read without acknowledgements.
-pub async fn work_by_key(url: &str, events: u64, record_bytes: usize) -> Result<()> {
+pub async fn work_by_key(url: &str, events: u64, writes: Writes) -> Result<()> {
     let mut work = ByKey {
         pull: Pull::open(connect(url).await?, "IN", Acks::None).await?,
         ledger: Window::open(connect(url).await?, WINDOW).await?,
         emit: Window::open(connect(url).await?, WINDOW).await?,
-        record: Bytes::from(vec![b'r'; record_bytes]),
+        record: Bytes::from(vec![b'r'; writes.record_bytes]),
+        writes,
         index: HashMap::new(),
         lines: Vec::new(),
         ready: VecDeque::new(),
@@ -230,7 +232,7 @@ impl ByKey {
         while self.emit.has_room()
             && let Some((key, delivery)) = self.recorded.pop_front()
         {
-            let (subject, headers) = emission(&delivery)?;
+            let (subject, headers) = emission(&delivery, self.writes)?;
             self.emit.send(subject, headers, delivery.data, key).await?;
         }
         Ok(())

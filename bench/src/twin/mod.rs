@@ -36,6 +36,16 @@ pub enum Twin {
     EffectOnceByKey,
 }
 
+/// What a twin writes for each event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Writes {
+    /// Of a record, where it writes any.
+    pub record_bytes: usize,
+    /// Whether an emission is a whole CloudEvent, as the host's are, or has only
+    /// the id that makes a repetition harmless.
+    pub attributes: bool,
+}
+
 /// A connection of its own.
 ///
 /// # Errors
@@ -82,10 +92,10 @@ pub async fn make_streams(client: &Client) -> Result<()> {
 /// # Errors
 /// Whatever a careful author would stop at: a refused publish, a lost
 /// compare-and-set, a pull that ends.
-pub async fn work(twin: Twin, url: &str, events: u64, record_bytes: usize) -> Result<()> {
+pub async fn work(twin: Twin, url: &str, events: u64, writes: Writes) -> Result<()> {
     match twin {
-        Twin::AtLeastOnce => at_least_once::work(url, events).await,
-        Twin::EffectOnce => effect_once::work_by_id(url, events, record_bytes).await,
-        Twin::EffectOnceByKey => effect_once::work_by_key(url, events, record_bytes).await,
+        Twin::AtLeastOnce => at_least_once::work(url, events, writes).await,
+        Twin::EffectOnce => effect_once::work_by_id(url, events, writes).await,
+        Twin::EffectOnceByKey => effect_once::work_by_key(url, events, writes).await,
     }
 }
