@@ -84,20 +84,18 @@ impl Runtime {
             return Ok(compiled);
         }
         let (engine, cache) = (self.engine.clone(), self.cache.clone());
-        if wasm.len() <= LARGE_BYTES {
-            let compiled = spawn_blocking(move || compile(&engine, cache.as_ref(), &digest, &wasm));
-            return compiled.await.map_err(host)?;
-        }
-        // The turn lasts as long as the compiler runs, also when nobody waits for
-        // it any more; meanwhile another may have compiled the same.
-        let turn = self.compiling.clone().acquire_owned().await;
-        let turn = turn.map_err(host)?;
+        // It lasts as long as the compiler runs, also when nobody waits for that
+        // any more.
+        let turn = match wasm.len() > LARGE_BYTES {
+            true => Some(self.compiling.clone().acquire_owned().await.map_err(host)?),
+            false => None,
+        };
         let compiled = spawn_blocking(move || {
-            let _turn = turn;
-            match kept(&engine, cache.as_ref(), &digest) {
-                Some(compiled) => Ok(compiled),
-                None => compile(&engine, cache.as_ref(), &digest, &wasm),
-            }
+            // Before it was this one's turn, another may have compiled the same.
+            let meanwhile = turn
+                .as_ref()
+                .and_then(|_| kept(&engine, cache.as_ref(), &digest));
+            meanwhile.map_or_else(|| compile(&engine, cache.as_ref(), &digest, &wasm), Ok)
         });
         compiled.await.map_err(host)?
     }

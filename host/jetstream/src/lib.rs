@@ -11,6 +11,7 @@ pub mod codec;
 pub mod connection;
 pub mod error;
 pub mod ledger;
+pub mod lots;
 pub mod names;
 pub mod parking;
 pub mod publisher;

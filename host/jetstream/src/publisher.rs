@@ -5,7 +5,7 @@
 //! the reply subject names a slot of a table as large as the window. A slot's
 //! generation tells a late answer from the answer to its next user.
 //!
-//! Messages are handed to the client in lots (`publisher/post.rs`).
+//! Messages are handed to the client in lots (see [`crate::lots`]).
 //!
 //! It never sends a message again: silence is ambiguous, and only the caller
 //! knows what a repetition means.

@@ -156,6 +156,7 @@ impl Entity {
         known: &Known,
         next: Record,
     ) -> impl Future<Output = Result<Write, Stopped>> {
+        // An `async fn` holds its arguments twice; a record is large.
         self.write_shared(owner, by, known, Arc::new(next))
     }
 

@@ -94,7 +94,7 @@ async fn deliver(
                 }
             }
         }
-        let sent_now = match encoded(outgoing(owner, outbox, emission)) {
+        let answer = match encoded(outgoing(owner, outbox, emission)) {
             Ok(message) => {
                 let publisher = &owner.handler.publisher;
                 let (subject, headers) = (message.subject, Some(message.headers));
@@ -102,8 +102,8 @@ async fn deliver(
             }
             Err(error) => Err(error),
         };
-        match sent_now.map(|_| ()) {
-            Ok(()) => break,
+        match answer {
+            Ok(_) => break,
             Err(error) if is_for_good(&error) => {
                 blocked = true;
                 let message = format!("{subject}: {error}");

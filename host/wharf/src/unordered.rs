@@ -189,7 +189,7 @@ impl Share {
     /// Until the drain, and then until what had begun has ended.
     async fn run(self) {
         let shared = self.shared.clone();
-        let acks = {
+        let _acks = {
             let shared = self.shared.clone();
             AbortOnDropHandle::new(tokio::spawn(async move {
                 let failed = |error: Error| {
@@ -203,7 +203,6 @@ impl Share {
             () = self.work() => {}
             never = shared.alive.run() => match never {},
         }
-        drop(acks);
     }
 
     async fn work(mut self) {
@@ -434,11 +433,8 @@ impl Shared {
         } else if work.first_seen && may_presume_new(&owner.handler.version().manifest) {
             entity.presume_new().await;
         }
-        let delivered = work
-            .delivery
-            .as_ref()
-            .map_or(1, |delivery| delivery.delivered);
-        if delivered > 1 {
+        let delivery = work.delivery.as_ref();
+        if delivery.is_some_and(|delivery| delivery.delivered > 1) {
             // Another host may have committed it since this one looked last.
             entity.distrust().await;
         }

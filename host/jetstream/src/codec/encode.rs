@@ -3,9 +3,8 @@
 use crate::api::stamp;
 use async_nats::{HeaderMap, HeaderName};
 use bytes::Bytes;
-use std::borrow::Cow;
-
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use std::borrow::Cow;
 
 /// What the CloudEvents bindings keep out of a header's value: everything but
 /// the visible part of ASCII, and of that the quote and the percent sign.

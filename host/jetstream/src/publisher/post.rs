@@ -1,18 +1,11 @@
-//! Messages on their way to the client, sent in lots.
-//!
-//! The runtime runs what a task has woken right after it. So a connection that is
-//! handed one message writes one, while a hundred tasks stand ready to add theirs:
-//! a system call for each message, here and at the broker. The sender lets all that
-//! are ready go first, and then hands over what has come together. When nobody
-//! else is ready, that is at once.
+//! Messages on their way to the client, handed over in lots.
 
 use super::PublishError;
 use super::table::{Ticket, Window};
 use crate::connection::Connection;
+use crate::lots::Lots;
 use async_nats::{HeaderMap, PublishErrorKind, Subject};
 use bytes::Bytes;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use tokio::sync::Notify;
 
 /// A message to be sent.
 pub(super) struct Letter {
@@ -26,21 +19,14 @@ pub(super) struct Letter {
 /// What waits to be sent, in order: as many as fit into the window, and as many
 /// again that are given up and not yet taken out.
 #[derive(Default)]
-pub(super) struct Post {
-    letters: Mutex<Vec<Letter>>,
-    posted: Notify,
-}
+pub(super) struct Post(Lots<Letter>);
 
 impl Post {
     pub(super) fn send(&self, letter: Letter, window: &Window) {
-        let mut letters = self.letters();
         // While the client takes none, those whose time is up would heap up.
-        if letters.len() >= window.size() {
-            window.retain_open(&mut letters, |letter| letter.ticket);
-        }
-        letters.push(letter);
-        if letters.len() == 1 {
-            self.posted.notify_one();
+        if self.0.put(letter) > 2 * window.size() {
+            let open = |letters: &mut Vec<Letter>| window.retain_open(letters, |l| l.ticket);
+            self.0.tidy(open);
         }
     }
 
@@ -48,9 +34,8 @@ impl Post {
     pub(super) async fn run(&self, connection: &Connection, window: &Window) {
         let mut lot = Vec::new();
         loop {
-            self.posted.notified().await;
-            tokio::task::yield_now().await;
-            std::mem::swap(&mut lot, &mut *self.letters());
+            self.0.ready().await;
+            self.0.take(&mut lot);
             window.retain_open(&mut lot, |letter| letter.ticket);
             for letter in lot.drain(..) {
                 let ticket = letter.ticket;
@@ -59,11 +44,6 @@ impl Post {
                 }
             }
         }
-    }
-
-    fn letters(&self) -> MutexGuard<'_, Vec<Letter>> {
-        // Nothing in here panics half-way, so a poisoned list is whole.
-        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,36 +1,30 @@
-//! Acknowledgements, sent in lots: see `wharf_jetstream::publisher` for why.
+//! Acknowledgements, sent in lots.
 
 use std::convert::Infallible;
-use std::sync::{Mutex, MutexGuard};
 
-use tokio::sync::Notify;
+use tokio::sync::Mutex;
 use wharf_jetstream::error::Error;
+use wharf_jetstream::lots::Lots;
 use wharf_jetstream::pull::AckToken;
 
 /// Deliveries that are settled and not acknowledged yet.
 #[derive(Default)]
 pub struct Acks {
-    settled: Mutex<Vec<AckToken>>,
-    came: Notify,
-    /// Held while a lot is sent.
-    sending: tokio::sync::Mutex<()>,
+    settled: Lots<AckToken>,
+    /// What is being acknowledged. Held while a lot is sent.
+    lot: Mutex<Vec<AckToken>>,
 }
 
 impl Acks {
     /// This one is settled.
     pub fn put(&self, token: AckToken) {
-        let mut settled = self.settled();
-        settled.push(token);
-        if settled.len() == 1 {
-            self.came.notify_one();
-        }
+        self.settled.put(token);
     }
 
-    /// Acknowledges what comes, after whoever is ready has added theirs.
+    /// Acknowledges what comes.
     pub async fn run(&self, failed: impl Fn(Error)) -> Infallible {
         loop {
-            self.came.notified().await;
-            tokio::task::yield_now().await;
+            self.settled.ready().await;
             if let Err(error) = self.send().await {
                 failed(error);
             }
@@ -43,15 +37,11 @@ impl Acks {
     /// # Errors
     /// `Closed`.
     pub async fn send(&self) -> Result<(), Error> {
-        let _alone = self.sending.lock().await;
-        let lot = std::mem::take(&mut *self.settled());
-        for token in lot {
+        let mut lot = self.lot.lock().await;
+        self.settled.take(&mut lot);
+        for token in lot.drain(..) {
             token.ack().await?;
         }
         Ok(())
-    }
-
-    fn settled(&self) -> MutexGuard<'_, Vec<AckToken>> {
-        self.settled.lock().expect("no panic while held")
     }
 }

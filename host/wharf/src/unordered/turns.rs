@@ -43,20 +43,17 @@ impl AtWork {
     /// # Cancel safety
     /// Safe: it gives up its place.
     pub async fn begin(&self, key: &str) -> Turn<'_> {
+        if let Some(turn) = self.try_begin(key) {
+            return turn;
+        }
         let mut turn = Turn {
             at_work: self,
             key: key.to_owned(),
             alone: None,
-            had_to_wait: false,
+            had_to_wait: true,
         };
         let queue = self.queues().entry(turn.key.clone()).or_default().clone();
-        turn.alone = match queue.clone().try_lock_owned() {
-            Ok(alone) => Some(alone),
-            Err(_) => {
-                turn.had_to_wait = true;
-                Some(queue.lock_owned().await)
-            }
-        };
+        turn.alone = Some(queue.lock_owned().await);
         turn
     }
 
