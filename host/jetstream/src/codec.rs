@@ -21,7 +21,8 @@ mod json;
 mod structured;
 
 use crate::pull::{Delivery, is_subject_text};
-use fields::Fields;
+use fields::{Attributes, Fields};
+use std::borrow::Cow;
 use wharf_core::event::{Event, Undecodable};
 
 pub use encode::{EncodeError, Encoded, Outgoing, encode};
@@ -58,12 +59,13 @@ pub fn decode(delivery: &Delivery, limits: &Limits) -> Result<Event, Undecodable
     if !is_subject_text(&delivery.subject) {
         return Err(Undecodable::SubjectNotUtf8);
     }
-    let fields = Fields::read(&delivery.headers)?;
+    let entries = delivery.headers.entries();
+    let fields = Fields::read(&entries)?;
     let content_type = fields
         .single("content-type")?
         .unwrap_or_default()
         .to_owned();
-    let event = if media_type(&content_type).starts_with(STRUCTURED) {
+    let event = if is_structured(&content_type) {
         structured::decode(delivery, fields, &content_type)?
     } else if !fields.attributes.is_empty() {
         binary(delivery, fields, content_type)?
@@ -80,7 +82,7 @@ pub fn decode(delivery: &Delivery, limits: &Limits) -> Result<Event, Undecodable
 
 fn binary(
     delivery: &Delivery,
-    mut fields: Fields,
+    mut fields: Fields<'_>,
     content_type: String,
 ) -> Result<Event, Undecodable> {
     let attributes = std::mem::take(&mut fields.attributes);
@@ -92,7 +94,11 @@ fn binary(
     Ok(event)
 }
 
-fn raw(delivery: &Delivery, fields: Fields, content_type: String) -> Result<Event, Undecodable> {
+fn raw(
+    delivery: &Delivery,
+    fields: Fields<'_>,
+    content_type: String,
+) -> Result<Event, Undecodable> {
     let id = match fields.single("nats-msg-id")? {
         Some(id) if !id.is_empty() => id.to_owned(),
         Some(_) | None => {
@@ -111,8 +117,8 @@ fn raw(delivery: &Delivery, fields: Fields, content_type: String) -> Result<Even
 /// host gives a meaning of its own are lifted out.
 fn cloud_event(
     delivery: &Delivery,
-    fields: Fields,
-    mut attributes: Vec<(String, String)>,
+    fields: Fields<'_>,
+    mut attributes: Attributes<'_>,
 ) -> Result<Event, Undecodable> {
     let mut take = |name: &str| {
         let at = attributes.iter().position(|(found, _)| found == name)?;
@@ -141,12 +147,13 @@ fn cloud_event(
     if event.traceparent.is_none() {
         (event.traceparent, event.tracestate) = trace;
     }
-    event.attributes = attributes;
+    let owned = |(name, value): (Cow<'_, str>, String)| (name.into_owned(), value);
+    event.attributes = attributes.into_iter().map(owned).collect();
     Ok(event)
 }
 
 /// What all forms have in common; the rest is empty.
-fn blank(delivery: &Delivery, fields: Fields) -> Event {
+fn blank(delivery: &Delivery, fields: Fields<'_>) -> Event {
     let (traceparent, tracestate) = fields.trace();
     Event {
         id: String::new(),
@@ -174,14 +181,19 @@ fn millis(text: &str) -> Option<u64> {
         .filter(|millis| *millis > 0)
 }
 
+fn is_structured(content_type: &str) -> bool {
+    let start = bare(content_type).get(..STRUCTURED.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(STRUCTURED))
+}
+
 /// The media type without parameters, in lower case.
 fn media_type(content_type: &str) -> String {
-    content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase()
+    bare(content_type).to_ascii_lowercase()
+}
+
+fn bare(content_type: &str) -> &str {
+    let (media_type, _) = content_type.split_once(';').unwrap_or((content_type, ""));
+    media_type.trim()
 }
 
 fn is_json(media_type: &str) -> bool {

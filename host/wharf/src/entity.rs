@@ -4,8 +4,8 @@
 //! Every change is a compare-and-set against that revision, so a copy that is
 //! out of date loses and is read again, from the leader.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{Mutex, MutexGuard};
 use wharf_core::outcome::HostFault;
@@ -21,8 +21,8 @@ use crate::work::Stopped;
 pub struct Entity {
     /// The raw key; empty for a stray.
     pub key: String,
-    /// Stands for the key in subjects.
-    pub token: String,
+    /// Stands for the key in subjects; worked out when it is asked for.
+    token: OnceLock<String>,
     state: Mutex<State>,
     /// Held while leftovers are finished: nobody admits an event meanwhile.
     pub finishing: Mutex<()>,
@@ -80,20 +80,29 @@ impl Known {
 }
 
 impl Entity {
-    pub fn new(key: &str) -> Self {
-        Self::with_token(key, ids::entity_token(key))
+    pub fn new(key: String) -> Self {
+        Self::make(key, OnceLock::new())
     }
 
     /// An entity whose token is not its key's hash: a stray.
-    pub fn with_token(key: &str, token: String) -> Self {
+    pub fn with_token(key: String, token: String) -> Self {
+        Self::make(key, OnceLock::from(token))
+    }
+
+    fn make(key: String, token: OnceLock<String>) -> Self {
         Self {
-            key: key.to_owned(),
+            key,
             token,
             state: Mutex::default(),
             finishing: Mutex::default(),
             weight: AtomicUsize::new(0),
             published: AtomicU64::new(0),
         }
+    }
+
+    /// Stands for the key in subjects.
+    pub fn token(&self) -> &str {
+        self.token.get_or_init(|| ids::entity_token(&self.key))
     }
 
     /// Takes it for one that has no record, unread. A write finds out when that
@@ -121,8 +130,8 @@ impl Entity {
         let known = loop {
             let ledger = &owner.handler.ledger;
             let read = match state.distrust {
-                true => Box::pin(ledger.load_leader(&self.token)).await,
-                false => ledger.load(&self.token).await,
+                true => Box::pin(ledger.load_leader(self.token())).await,
+                false => ledger.load(self.token()).await,
             };
             match read
                 .map_err(|e| broker(&e))
@@ -189,7 +198,7 @@ impl Entity {
             let commit =
                 handler
                     .ledger
-                    .commit(&self.token, known.revision, bytes.clone(), &options);
+                    .commit(self.token(), known.revision, bytes.clone(), &options);
             let result = tokio::select! {
                 result = commit => result,
                 () = owner.cut.cancelled() => {
@@ -226,7 +235,7 @@ impl Entity {
         let outbox = record.and_then(|record| record.outbox.as_ref());
         let sequence = outbox.map_or(0, |outbox| outbox.sequence);
         self.published.store(sequence, Ordering::Relaxed);
-        owner.standing.see(&self.token, record);
+        owner.standing.see(self.token(), record);
     }
 
     /// The event whose emissions the record holds: until the watermark passes

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use wharf_core::commit;
 use wharf_core::outcome::HostFault;
-use wharf_core::record::{Emission, Outbox, Status};
+use wharf_core::record::{Emission, Flow, Outbox, Status};
 use wharf_jetstream::catalog::lookup;
 use wharf_jetstream::codec::{self, Encoded, Outgoing};
 use wharf_jetstream::publisher::PublishError;
@@ -179,7 +179,7 @@ async fn already_stored(
 
 /// The check before the commit refuses what cannot be encoded; a record of
 /// another version may still hold it.
-fn encoded(outgoing: Outgoing) -> Result<Encoded, PublishError> {
+fn encoded(outgoing: Outgoing<'_>) -> Result<Encoded, PublishError> {
     codec::encode(outgoing).map_err(|error| PublishError::Other {
         code: 0,
         text: error.to_string(),
@@ -256,25 +256,26 @@ pub async fn unblock(owner: &Owner, entity: &Entity) -> Result<(), Stopped> {
     }
 }
 
-fn outgoing(owner: &Owner, outbox: &Outbox, emission: &Emission) -> Outgoing {
-    let flow = outbox.flow.clone().unwrap_or_default();
+fn outgoing<'a>(owner: &'a Owner, outbox: &'a Outbox, emission: &'a Emission) -> Outgoing<'a> {
+    let flow = outbox.flow.as_ref();
+    let text = |of: fn(&Flow) -> &str| Some(flow.map_or("", of));
     Outgoing {
-        subject: emission.subject.clone(),
-        id: emission.id.clone(),
-        event_type: emission.event_type.clone(),
-        source: owner.handler.lineage.as_str().to_owned(),
+        subject: &emission.subject,
+        id: &emission.id,
+        event_type: &emission.event_type,
+        source: owner.handler.lineage.as_str(),
         time_ms: outbox.committed_ms,
-        content_type: emission.content_type.clone(),
+        content_type: &emission.content_type,
         attributes: emission
             .attributes
             .iter()
-            .map(|a| (a.name.clone(), a.value.clone()))
+            .map(|a| (a.name.as_str(), a.value.as_str()))
             .collect(),
-        correlation_id: Some(flow.correlation_id),
-        causation_id: Some(flow.causation_id),
-        hops: flow.hops,
-        traceparent: flow.traceparent,
-        tracestate: flow.tracestate,
-        data: bytes::Bytes::from(emission.data.clone()),
+        correlation_id: text(|flow| &flow.correlation_id),
+        causation_id: text(|flow| &flow.causation_id),
+        hops: flow.map_or(0, |flow| flow.hops),
+        traceparent: flow.and_then(|flow| flow.traceparent.as_deref()),
+        tracestate: flow.and_then(|flow| flow.tracestate.as_deref()),
+        data: bytes::Bytes::copy_from_slice(&emission.data),
     }
 }

@@ -134,7 +134,7 @@ pub async fn rewrite(owner: &Owner, entity: &Entity, work: &Work) -> Result<Sett
     let parked = owner
         .handler
         .parking
-        .read(&entity.token, &position(work))
+        .read(entity.token(), &position(work))
         .await;
     // One that was queued and is dead since says so from now on.
     if let Ok(parking::Entry::Whole(bytes)) = parked
@@ -340,7 +340,7 @@ pub async fn remove_resolved(
         match owner
             .handler
             .parking
-            .delete(&entity.token, &position(work))
+            .delete(entity.token(), &position(work))
             .await
         {
             Ok(_) => return Ok(()),
@@ -376,7 +376,7 @@ async fn write_entry(
     loop {
         let parking = &owner.handler.parking;
         match parking
-            .write(&entity.token, &position(work), &bytes, revision)
+            .write(entity.token(), &position(work), &bytes, revision)
             .await
         {
             ParkResult::Parked => return Ok(()),

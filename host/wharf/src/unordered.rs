@@ -23,6 +23,7 @@ use futures_util::FutureExt;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::task::AbortOnDropHandle;
+use wharf_core::ids::{EventHash, event_entity};
 use wharf_core::manifest::{Delivery as Promise, Manifest};
 use wharf_core::outcome::HostFault;
 use wharf_core::progress::Bounds;
@@ -402,7 +403,7 @@ impl Shared {
             }
             Unpacked::Ignored(work) => (work, Settlement::Ignored),
             Unpacked::Stray(work, why) => {
-                let entity = Entity::with_token("", stray_token(&work));
+                let entity = Entity::with_token(String::new(), stray_token(&work));
                 let settlement = Box::pin(park::stray(owner, &entity, &work, &why)).await?;
                 (work, settlement)
             }
@@ -421,12 +422,12 @@ impl Shared {
 
     async fn process(&self, work: &Work) -> Result<Settlement, Stopped> {
         let owner = &*self.owner;
-        let key = wharf_core::ids::event_entity(&work.event.source, &work.event.id);
-        let turn = match self.at_work.try_begin(&key) {
+        let event = work.facts().event;
+        let turn = match self.at_work.try_begin(event) {
             Some(turn) => turn,
-            None => Box::pin(self.wait_for_turn(work, &key)).await?,
+            None => Box::pin(self.wait_for_turn(work, event)).await?,
         };
-        let entity = Entity::new(&key);
+        let entity = Entity::new(event_entity(&work.event.source, &work.event.id));
         if turn.had_to_wait {
             // The same event, published twice: it has run.
             work.begun.store(true, Ordering::Relaxed);
@@ -442,10 +443,10 @@ impl Shared {
     }
 
     /// A copy is at work, for as long as that takes.
-    async fn wait_for_turn(&self, work: &Work, key: &str) -> Result<Turn<'_>, Stopped> {
+    async fn wait_for_turn(&self, work: &Work, event: EventHash) -> Result<Turn, Stopped> {
         work.gauge.give_up_slot();
         tokio::select! {
-            turn = self.at_work.begin(key) => Ok(turn),
+            turn = self.at_work.begin(event) => Ok(turn),
             () = self.owner.leave.cancelled() => Err(Stopped),
         }
     }

@@ -30,24 +30,24 @@ const RESERVED: [&str; 13] = [
 
 /// An emission with everything that the host adds to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outgoing {
-    pub subject: String,
+pub struct Outgoing<'a> {
+    pub subject: &'a str,
     /// Also the message id by which streams recognise a repetition.
-    pub id: String,
-    pub event_type: String,
-    pub source: String,
+    pub id: &'a str,
+    pub event_type: &'a str,
+    pub source: &'a str,
     /// Milliseconds since 1970.
     pub time_ms: u64,
     /// Media type of the data; empty when unknown.
-    pub content_type: String,
+    pub content_type: &'a str,
     /// Extension attributes; names of `[a-z0-9]{1,20}`.
-    pub attributes: Vec<(String, String)>,
-    pub correlation_id: Option<String>,
-    pub causation_id: Option<String>,
+    pub attributes: Vec<(&'a str, &'a str)>,
+    pub correlation_id: Option<&'a str>,
+    pub causation_id: Option<&'a str>,
     /// Emissions between the first publish of the flow and this one, included.
     pub hops: u32,
-    pub traceparent: Option<String>,
-    pub tracestate: Option<String>,
+    pub traceparent: Option<&'a str>,
+    pub tracestate: Option<&'a str>,
     pub data: Bytes,
 }
 
@@ -91,13 +91,14 @@ pub enum EncodeError {
 ///
 /// # Errors
 /// An attribute's name is not one, is the host's, or is there twice.
-pub fn encode(outgoing: Outgoing) -> Result<Encoded, EncodeError> {
+pub fn encode(outgoing: Outgoing<'_>) -> Result<Encoded, EncodeError> {
     let mut headers = HeaderMap::new();
     for (name, value) in &outgoing.attributes {
         check(name)?;
         let header = format!("ce-{name}");
         if headers.get(header.as_str()).is_some() {
-            return Err(EncodeError::Repeated { name: name.clone() });
+            let name = (*name).to_owned();
+            return Err(EncodeError::Repeated { name });
         }
         headers.insert(header, attribute(value));
     }
@@ -106,32 +107,32 @@ pub fn encode(outgoing: Outgoing) -> Result<Encoded, EncodeError> {
         headers.insert(HeaderName::from_static(name), value);
     };
     set("ce-specversion", "1.0".to_owned());
-    set("ce-id", attribute(&outgoing.id));
-    set("ce-type", attribute(&outgoing.event_type));
-    set("ce-source", attribute(&outgoing.source));
+    set("ce-id", attribute(outgoing.id));
+    set("ce-type", attribute(outgoing.event_type));
+    set("ce-source", attribute(outgoing.source));
     let time_ns = outgoing.time_ms.saturating_mul(1_000_000);
     set("ce-time", stamp::format(time_ns));
     set("ce-wharfhops", outgoing.hops.to_string());
-    if let Some(id) = &outgoing.correlation_id {
+    if let Some(id) = outgoing.correlation_id {
         set("ce-correlationid", attribute(id));
     }
-    if let Some(id) = &outgoing.causation_id {
+    if let Some(id) = outgoing.causation_id {
         set("ce-causationid", attribute(id));
     }
     if !outgoing.content_type.is_empty() {
         // The binding names the header; some readers look for the attribute.
-        set("content-type", plain(&outgoing.content_type));
-        set("ce-datacontenttype", attribute(&outgoing.content_type));
+        set("content-type", plain(outgoing.content_type));
+        set("ce-datacontenttype", attribute(outgoing.content_type));
     }
-    if let Some(traceparent) = &outgoing.traceparent {
+    if let Some(traceparent) = outgoing.traceparent {
         set("traceparent", plain(traceparent));
     }
-    if let Some(tracestate) = &outgoing.tracestate {
+    if let Some(tracestate) = outgoing.tracestate {
         set("tracestate", plain(tracestate));
     }
-    headers.insert(async_nats::header::NATS_MESSAGE_ID, plain(&outgoing.id));
+    headers.insert(async_nats::header::NATS_MESSAGE_ID, plain(outgoing.id));
     Ok(Encoded {
-        subject: outgoing.subject,
+        subject: outgoing.subject.to_owned(),
         headers,
         payload: outgoing.data,
     })

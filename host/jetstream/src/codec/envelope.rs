@@ -66,7 +66,7 @@ impl Envelope {
         }))
     }
 
-    pub(super) fn into_event(self, delivery: &Delivery, fields: Fields) -> Event {
+    pub(super) fn into_event(self, delivery: &Delivery, fields: Fields<'_>) -> Event {
         let mut event = blank(delivery, fields);
         event.id = self.id;
         event.event_type = self.event_type;

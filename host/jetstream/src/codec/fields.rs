@@ -1,40 +1,44 @@
 //! Headers as names and texts, CloudEvents attributes apart.
 
-use crate::pull::Headers;
+use crate::pull::Entry;
 use percent_encoding::percent_decode;
+use std::borrow::Cow;
 use wharf_core::event::Undecodable;
 
 const PREFIX: &str = "ce-";
 
+/// Attributes by name. Most names are known and asked for once.
+pub(super) type Attributes<'a> = Vec<(Cow<'a, str>, String)>;
+
 /// The headers of a delivery; names in lower case, sorted by them. Values of
 /// one name keep their order.
-pub(super) struct Fields {
+pub(super) struct Fields<'a> {
     /// `ce-…` headers without the prefix, decoded; each name once.
-    pub(super) attributes: Vec<(String, String)>,
+    pub(super) attributes: Attributes<'a>,
     /// All other headers.
     pub(super) others: Vec<(String, String)>,
 }
 
-impl Fields {
+impl<'a> Fields<'a> {
     /// # Errors
     /// A name or value that is not UTF-8, before or after percent-decoding; an
     /// attribute that is there twice with different values.
-    pub(super) fn read(headers: &Headers) -> Result<Self, Undecodable> {
+    pub(super) fn read(entries: &'a [Entry<'_>]) -> Result<Self, Undecodable> {
         let mut fields = Self {
-            attributes: Vec::new(),
+            attributes: Vec::with_capacity(entries.len()),
             others: Vec::new(),
         };
-        for (name, value) in headers.entries() {
-            let shown = || String::from_utf8_lossy(&name).into_owned();
+        for (name, value) in entries {
+            let shown = || String::from_utf8_lossy(name).into_owned();
             let not_text = || Undecodable::HeaderNotUtf8 { name: shown() };
-            let text_name = std::str::from_utf8(&name).map_err(|_| not_text())?;
-            let text = std::str::from_utf8(&value).map_err(|_| not_text())?;
+            let text_name = std::str::from_utf8(name).map_err(|_| not_text())?;
+            let text = std::str::from_utf8(value).map_err(|_| not_text())?;
             match split_prefix(text_name) {
                 Some(attribute) => {
-                    let decoded = percent_decode(&value)
+                    let decoded = percent_decode(value)
                         .decode_utf8()
                         .map_err(|_| not_text())?;
-                    let named = (attribute.to_ascii_lowercase(), decoded.into_owned());
+                    let named = (lower_case(attribute), decoded.into_owned());
                     fields.attributes.push(named);
                 }
                 None => {
@@ -85,6 +89,13 @@ impl Fields {
     }
 }
 
+fn lower_case(name: &str) -> Cow<'_, str> {
+    match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => name.to_ascii_lowercase().into(),
+        false => name.into(),
+    }
+}
+
 /// What follows the prefix of an attribute, in whatever case that is written.
 fn split_prefix(name: &str) -> Option<&str> {
     let (prefix, attribute) = name.split_at_checked(PREFIX.len())?;
@@ -92,7 +103,7 @@ fn split_prefix(name: &str) -> Option<&str> {
 }
 
 /// Repetitions of one value are one; different values are an error.
-fn each_once(attributes: &mut Vec<(String, String)>) -> Result<(), Undecodable> {
+fn each_once(attributes: &mut Attributes<'_>) -> Result<(), Undecodable> {
     // Sorted by name, so equal names are neighbours.
     attributes.dedup();
     let twice = attributes.windows(2).find(|pair| pair[0].0 == pair[1].0);

@@ -5,7 +5,7 @@
 //! is a text under a content type that is not JSON, whose content is the data.
 //! `data_base64` is decoded.
 
-use super::fields::Fields;
+use super::fields::{Attributes, Fields};
 use super::json::{self, Members};
 use super::{cloud_event, is_json, media_type};
 use crate::pull::Delivery;
@@ -20,7 +20,7 @@ const FORMAT: &str = "application/cloudevents+json";
 
 pub(super) fn decode(
     delivery: &Delivery,
-    fields: Fields,
+    fields: Fields<'_>,
     content_type: &str,
 ) -> Result<Event, Undecodable> {
     let media_type_found = media_type(content_type);
@@ -38,7 +38,7 @@ pub(super) fn decode(
     Ok(event)
 }
 
-fn attributes(members: &Members<'_>) -> Result<Vec<(String, String)>, Undecodable> {
+fn attributes<'a>(members: &'a Members<'_>) -> Result<Attributes<'a>, Undecodable> {
     let mut attributes = Vec::new();
     let named = members
         .0
@@ -46,7 +46,7 @@ fn attributes(members: &Members<'_>) -> Result<Vec<(String, String)>, Undecodabl
         .filter(|(name, _)| name != "data" && name != "data_base64");
     for (name, value) in named {
         if let Some(value) = attribute(name, value)? {
-            attributes.push((name.clone(), value));
+            attributes.push((name.into(), value));
         }
     }
     attributes.sort();

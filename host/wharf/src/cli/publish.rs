@@ -180,7 +180,8 @@ async fn publish(api: &Api, draft: &Draft) -> Result<Ack, Failure> {
 }
 
 fn encoded(draft: &Draft) -> Result<Encoded, Failure> {
-    let encoded = encode(draft.outgoing());
+    let traceparent = draft.traceparent();
+    let encoded = encode(draft.outgoing(&traceparent));
     let mut encoded = encoded.map_err(|error| Failure::new(Code::BadEvent, error.to_string()))?;
     for (name, value) in &draft.headers {
         encoded.headers.append(name.as_str(), value.as_str());

@@ -47,7 +47,7 @@ enum Due {
 }
 
 impl Lane {
-    pub fn new(key: &str) -> Self {
+    pub fn new(key: String) -> Self {
         Self {
             entity: Entity::new(key),
             line: Mutex::default(),
@@ -263,7 +263,7 @@ impl Lane {
     }
 
     async fn run_entry(&self, owner: &Owner, entry: Entry) -> Result<(), Stopped> {
-        let token = &self.entity.token;
+        let token = self.entity.token();
         let _counted = owner.standing.work_off(token, entry.sequence);
         match unpack::queued(&owner.handler, &entry) {
             Unpacked::Work(work) => {
@@ -298,7 +298,7 @@ impl Lane {
                 EntryPosition::Stream(sequence) if !is_listed(known.record(), sequence) => {
                     // Still there, it is found by the next queue of the key.
                     let parking = &owner.handler.parking;
-                    let _ = parking.delete(&self.entity.token, &position).await;
+                    let _ = parking.delete(self.entity.token(), &position).await;
                 }
                 EntryPosition::Stream(_) | EntryPosition::Timer(_) => {}
             }
@@ -308,7 +308,7 @@ impl Lane {
 
     async fn entries(&self, owner: &Owner) -> Result<Vec<EntryPosition>, Stopped> {
         loop {
-            match owner.handler.parking.list(&self.entity.token).await {
+            match owner.handler.parking.list(self.entity.token()).await {
                 Ok(positions) => return Ok(positions),
                 Err(error) => {
                     let fault = HostFault::broker(error.to_string());
@@ -356,7 +356,7 @@ impl Lane {
             let fault = match owner
                 .handler
                 .parking
-                .read(&self.entity.token, &position)
+                .read(self.entity.token(), &position)
                 .await
             {
                 Ok(parking::Entry::Absent | parking::Entry::Incomplete) => return Ok(None),

@@ -165,7 +165,7 @@ impl Lanes {
         if let Some(lane) = self.lanes.get(key) {
             return lane.clone();
         }
-        let lane = Arc::new(Lane::new(key));
+        let lane = Arc::new(Lane::new(key.to_owned()));
         self.lanes.insert(key.to_owned(), lane.clone());
         lane
     }

@@ -348,7 +348,7 @@ impl Reign {
         let (owner, book) = (self.owner.clone(), self.book.clone());
         self.lanes.aside(async move {
             let token = stray_token(&work);
-            let entity = Entity::with_token("", token);
+            let entity = Entity::with_token(String::new(), token);
             if let Ok(settlement) = park::stray(&owner, &entity, &work, &why).await {
                 book.settled(&work, settlement);
             }

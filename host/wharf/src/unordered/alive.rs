@@ -2,11 +2,11 @@
 //! its patience ends. One task tells it of all, since nearly every delivery is
 //! settled long before it would have to.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use slab::Slab;
 use wharf_jetstream::pull::AckToken;
 
 /// The first sign comes after one to two of these, each further one after one.
@@ -19,15 +19,14 @@ pub struct Alive(Mutex<Rounds<AckToken>>);
 
 /// What is held, and since which round.
 struct Rounds<T> {
-    next: u64,
     round: u64,
-    held: HashMap<u64, (u64, T)>,
+    held: Slab<(u64, T)>,
 }
 
 /// Keeps a delivery alive until it is dropped.
 pub struct Keep<'a> {
     alive: &'a Alive,
-    id: u64,
+    id: usize,
 }
 
 impl Alive {
@@ -57,25 +56,21 @@ impl Alive {
 impl<T> Default for Rounds<T> {
     fn default() -> Self {
         Self {
-            next: 0,
             round: 0,
-            held: HashMap::new(),
+            held: Slab::new(),
         }
     }
 }
 
 impl<T: Clone> Rounds<T> {
-    fn hold(&mut self, held: T) -> u64 {
-        let id = self.next;
-        self.next += 1;
-        self.held.insert(id, (self.round, held));
-        id
+    fn hold(&mut self, held: T) -> usize {
+        self.held.insert((self.round, held))
     }
 
     /// Begins a round: those that were held for all of the one before.
     fn begin(&mut self) -> Vec<T> {
         self.round += 1;
-        let all = self.held.values();
+        let all = self.held.iter().map(|(_, held)| held);
         let due = all.filter(|(since, _)| since + 1 < self.round);
         due.map(|(_, held)| held.clone()).collect()
     }
@@ -83,7 +78,7 @@ impl<T: Clone> Rounds<T> {
 
 impl Drop for Keep<'_> {
     fn drop(&mut self) {
-        self.alive.rounds().held.remove(&self.id);
+        self.alive.rounds().held.remove(self.id);
     }
 }
 
@@ -101,7 +96,7 @@ mod tests {
         let mut both = rounds.begin();
         both.sort_unstable();
         assert_eq!(both, ["early", "late"]);
-        rounds.held.remove(&early);
+        rounds.held.remove(early);
         assert_eq!(rounds.begin(), ["late"]);
     }
 }

@@ -22,6 +22,11 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(2);
 /// A host is known to stay after two leases, owners look every other second, and
 /// what moves moves in lots.
 const SPREAD_WITHIN: Duration = Duration::from_secs(45);
+/// Attempts that had passed the last look at the lease when their host was stopped,
+/// and had not written that they begin.
+const PASSED_BEFORE: usize = 2;
+/// Hosts that refuse a version, beside the one that runs it.
+const UNFIT: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hosts_under_three_sigkills_and_two_sigterms_lose_and_repeat_nothing() {
@@ -100,24 +105,44 @@ async fn a_host_that_was_stopped_past_its_lease_and_goes_on_does_no_harm() {
     let _machine = alone().await;
     let site = Site::provisioned(fleet::plan()).await;
     let client = site.client().await;
-    let spec = orders(800, 40.0);
+    let spec = orders(2_000, 60.0);
     let freeze = async {
         let mut fleet = Fleet::of(&site, 1).await;
         fleet.until_owned_by(0, SOON).await;
         fleet.add().await;
-        for _ in 0..2 {
-            fleet.signal(0, Signal::STOP);
-            fleet.until_owned_by(1, SOON).await;
-            fleet.signal(0, Signal::CONT);
-            // Now the other way round.
-            fleet.signal(1, Signal::STOP);
-            fleet.until_owned_by(0, SOON).await;
-            fleet.signal(1, Signal::CONT);
+        for (stopped, other) in [(0, 1), (1, 0), (0, 1), (1, 0)] {
+            freeze(&fleet, stopped, other).await;
         }
         fleet
     };
     let (fleet, ()) = tokio::join!(freeze, place(&client, &spec));
     assert_balanced(&site, &fleet.hosts(), spec.orders, "").await;
+}
+
+/// Stops a host that owns all until another has all, and lets it go on.
+async fn freeze(fleet: &Fleet<'_>, stopped: usize, other: usize) {
+    fleet.signal(stopped, Signal::STOP);
+    fleet.until_owned_by(other, SOON).await;
+    let epochs = fleet.epochs().await;
+    let from_ms = attempts::now_ms();
+    fleet.signal(stopped, Signal::CONT);
+    fleet.until_settled("order", 100).await;
+    let to_ms = attempts::now_ms();
+    // Whatever is not its own again by now has been the other's all the while.
+    let now = fleet.epochs().await;
+    let others: Vec<&str> = ORDERED
+        .into_iter()
+        .filter(|h| epochs[h] == now[h])
+        .collect();
+    assert!(!others.is_empty(), "nothing stayed with the other host");
+    let account = fleet.account(stopped);
+    let begun = |handler: &&str| account.begun_between(handler, from_ms, to_ms);
+    let begun: usize = others.iter().map(begun).sum();
+    println!("host {stopped} went on, and began {begun} attempts on {others:?}");
+    assert!(
+        begun <= PASSED_BEFORE,
+        "it began {begun} on what it had lost"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -126,17 +151,31 @@ async fn interleaving_35_a_host_that_refuses_the_version_is_given_nothing_of_it(
     let site = Site::provisioned(fleet::plan()).await;
     let mut fleet = Fleet::of(&site, 1).await;
     fleet.until_owned_by(0, SOON).await;
+    let before = fleet.epochs().await["payment"];
     // It does not know where the gateway is: payment cannot run there.
     let needs = site.options.needs.with_file_name("mail-only.toml");
     let url = site.gateway.url();
     std::fs::write(&needs, format!("[needs.mail]\nurl = \"{url}\"\n")).expect("written");
-    fleet.add_with(|options| options.needs = needs).await;
-    let refused = fleet.refusal(1, "payment").await;
-    assert_eq!(refused.code, "WH0503", "{refused:?}");
+    // The more of them there are, the more the first one has to give up.
+    for number in 1..=UNFIT {
+        fleet
+            .add_with(|options| options.needs.clone_from(&needs))
+            .await;
+        let refused = fleet.refusal(number, "payment").await;
+        assert_eq!(refused.code, "WH0503", "{refused:?}");
+    }
 
     let expected = fleet.until_spread(SPREAD_WITHIN).await;
     let first = fleet.id(0).await;
     assert_eq!(expected["payment"], first, "nobody else can run it");
+    let after = fleet.epochs().await["payment"];
+    assert_eq!(
+        after, before,
+        "it was not offered to a host that refused it"
+    );
+    for number in 2..=UNFIT {
+        fleet.end(number, Signal::TERM).await;
+    }
     // Where the only host that can run it leaves, it waits, and nothing is lost.
     fleet.end(0, Signal::TERM).await;
     let left: Vec<&str> = ORDERED.into_iter().filter(|h| *h != "payment").collect();

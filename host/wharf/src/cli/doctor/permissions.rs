@@ -136,12 +136,12 @@ impl Subjects {
 /// Whether the broker forbids to publish there.
 async fn publish(publisher: &Publisher, subject: &str) -> Result<bool, Failure> {
     let outgoing = Outgoing {
-        subject: subject.to_owned(),
-        id: NOBODY.to_owned(),
-        event_type: NOBODY.to_owned(),
-        source: NOBODY.to_owned(),
+        subject,
+        id: NOBODY,
+        event_type: NOBODY,
+        source: NOBODY,
         time_ms: 0,
-        content_type: String::new(),
+        content_type: "",
         attributes: Vec::new(),
         correlation_id: None,
         causation_id: None,

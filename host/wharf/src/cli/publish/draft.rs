@@ -88,20 +88,24 @@ impl Draft {
         })
     }
 
-    /// For the codec.
-    pub fn outgoing(&self) -> Outgoing {
+    /// For the codec; `traceparent` is this draft's own.
+    pub fn outgoing<'a>(&'a self, traceparent: &'a str) -> Outgoing<'a> {
         Outgoing {
-            subject: self.subject.clone(),
-            id: self.id.clone(),
-            event_type: self.event_type.clone(),
-            source: self.source.clone(),
+            subject: &self.subject,
+            id: &self.id,
+            event_type: &self.event_type,
+            source: &self.source,
             time_ms: self.time_ms,
-            content_type: self.content_type.clone(),
-            attributes: self.attributes.clone(),
+            content_type: &self.content_type,
+            attributes: self
+                .attributes
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect(),
             correlation_id: None,
             causation_id: None,
             hops: 0,
-            traceparent: Some(self.traceparent()),
+            traceparent: Some(traceparent),
             tracestate: None,
             data: self.data.clone(),
         }
@@ -129,7 +133,8 @@ impl Draft {
         }
     }
 
-    fn traceparent(&self) -> String {
+    /// The trace that begins with it.
+    pub fn traceparent(&self) -> String {
         format!("00-{}-{}-01", self.trace_id, self.span_id)
     }
 }

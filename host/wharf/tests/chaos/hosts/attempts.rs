@@ -27,6 +27,34 @@ struct Span {
 /// A handler and a key.
 type Entity = (String, String);
 
+/// An attempt begins, or has ended.
+struct Line {
+    begins: bool,
+    entity: Entity,
+    event_id: String,
+    at_ms: i128,
+}
+
+impl Line {
+    /// None of a line that tells of something else.
+    fn read(line: &str) -> Option<Self> {
+        let line: Value = serde_json::from_str(line).ok()?;
+        let begins = match line["message"].as_str()? {
+            "attempt begins" => true,
+            "attempt ended" => false,
+            _ => return None,
+        };
+        let field = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+        let time = OffsetDateTime::parse(&field("time"), &Rfc3339);
+        Some(Self {
+            begins,
+            entity: (field("handler"), field("key")),
+            event_id: field("event_id"),
+            at_ms: millis(time.expect("a time")),
+        })
+    }
+}
+
 impl Account {
     pub fn new(number: usize, log: PathBuf) -> Self {
         Self {
@@ -38,43 +66,48 @@ impl Account {
 
     /// The process is gone: what it had begun has ended.
     pub fn ended(&mut self) {
-        self.ended_ms = Some(millis(OffsetDateTime::now_utc()));
+        self.ended_ms = Some(now_ms());
     }
 
-    fn read(&self, spans: &mut BTreeMap<Entity, Vec<Span>>) {
+    /// Attempts on a handler's events that it began in between.
+    pub fn begun_between(&self, handler: &str, from_ms: i128, to_ms: i128) -> usize {
+        let lines = self.lines();
+        let begun = lines.iter().filter(|line| {
+            line.begins && line.entity.0 == handler && (from_ms..to_ms).contains(&line.at_ms)
+        });
+        begun.count()
+    }
+
+    fn lines(&self) -> Vec<Line> {
         let text = std::fs::read_to_string(&self.log).expect("a log");
         assert!(
             !text.contains("log lines were dropped"),
             "an account with gaps"
         );
+        text.lines().filter_map(Line::read).collect()
+    }
+
+    fn read(&self, spans: &mut BTreeMap<Entity, Vec<Span>>) {
         let mut open: BTreeMap<(Entity, String), i128> = BTreeMap::new();
-        for line in text.lines() {
-            let Ok(line) = serde_json::from_str::<Value>(line) else {
+        for line in self.lines() {
+            let Line {
+                begins,
+                entity,
+                event_id,
+                at_ms,
+            } = line;
+            if begins {
+                open.insert((entity, event_id), at_ms);
                 continue;
-            };
-            let field = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
-            let at_ms = || {
-                let time = OffsetDateTime::parse(&field("time"), &Rfc3339);
-                millis(time.expect("a time"))
-            };
-            let attempt = || ((field("handler"), field("key")), field("event_id"));
-            match line["message"].as_str() {
-                Some("attempt begins") => {
-                    open.insert(attempt(), at_ms());
-                }
-                Some("attempt ended") => {
-                    let (entity, event_id) = attempt();
-                    let begun_ms = open.remove(&(entity.clone(), event_id.clone()));
-                    let span = Span {
-                        begun_ms: begun_ms.expect("it had begun"),
-                        ended_ms: at_ms(),
-                        event_id,
-                        log: self.log.clone(),
-                    };
-                    spans.entry(entity).or_default().push(span);
-                }
-                _ => {}
             }
+            let begun_ms = open.remove(&(entity.clone(), event_id.clone()));
+            let span = Span {
+                begun_ms: begun_ms.expect("it had begun"),
+                ended_ms: at_ms,
+                event_id,
+                log: self.log.clone(),
+            };
+            spans.entry(entity).or_default().push(span);
         }
         for ((entity, event_id), begun_ms) in open {
             let span = Span {
@@ -120,6 +153,11 @@ pub fn assert_no_key_was_worked_twice_at_once(accounts: &[Account]) {
         moved > 0,
         "no key was worked by two hosts, one after the other"
     );
+}
+
+/// On the clock of the logs.
+pub fn now_ms() -> i128 {
+    millis(OffsetDateTime::now_utc())
 }
 
 fn millis(time: OffsetDateTime) -> i128 {

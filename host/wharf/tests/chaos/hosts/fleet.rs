@@ -111,6 +111,35 @@ impl<'a> Fleet<'a> {
         account.expect("it has run").ended();
     }
 
+    /// Of the host's process that started last.
+    pub fn account(&self, number: usize) -> &Account {
+        let mut accounts = self.accounts.iter().rev();
+        let account = accounts.find(|account| account.number == number);
+        account.expect("it has run")
+    }
+
+    /// Waits until another so many events of a handler are settled.
+    pub async fn until_settled(&self, handler: &str, more: u64) {
+        let ledger = self.site.ledger(handler).await;
+        let wanted = ledger.checkpoint().await.watermark + more;
+        let what = format!("{more} more events of {handler} to be settled");
+        until(&what, SOON, async || {
+            let settled = ledger.checkpoint().await.watermark;
+            (settled >= wanted).then_some(())
+        })
+        .await;
+    }
+
+    /// How often each ordered handler has changed hands.
+    pub async fn epochs(&self) -> BTreeMap<&'static str, u64> {
+        let mut epochs = BTreeMap::new();
+        for handler in ORDERED {
+            let checkpoint = self.site.ledger(handler).await.checkpoint().await;
+            epochs.insert(handler, checkpoint.epoch);
+        }
+        epochs
+    }
+
     pub fn signal(&self, number: usize, signal: Signal) {
         let host = self.members[number].host.as_ref().expect("it runs");
         host.signal(signal).expect("the signal is sent");
