@@ -44,11 +44,11 @@ url = ["{nats_url}"]
 
 [streams.SHOP]
 subjects = ["shop.{{aggregate}}.{{id}}.>"]
-max_bytes = "4GiB"
+max_bytes = "2GiB"
 
 [streams.AUDIT]
 subjects = ["audit.>"]
-max_bytes = "4GiB"
+max_bytes = "2GiB"
 
 [host]
 listen = "{listen}"

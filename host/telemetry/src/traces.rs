@@ -3,8 +3,7 @@
 //! A [`Tracer`] begins a [`Trace`] for each event: the span `process …` and
 //! what happens below it. While the event is worked on, instants and small
 //! values are kept, nothing else; when it ends they go into a bounded queue as
-//! one value. A thread makes spans of them and sends them in batches, with the
-//! exporter of the OpenTelemetry project.
+//! one value. A thread makes spans of them and sends them in batches.
 //!
 //! Whoever traces never waits: a full queue, like a batch that the collector
 //! does not take, is dropped and counted. Without a configuration nothing is
@@ -13,6 +12,7 @@
 mod client;
 pub mod config;
 mod export;
+mod otlp;
 mod queue;
 mod recording;
 mod sampler;

@@ -3,22 +3,36 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use opentelemetry_http::{HttpClient, HttpError};
+use prost::Message as _;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::otlp::Answer;
 use crate::Error;
 
 /// What a collector's answer may have; it is a few bytes.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
+/// What the protocol calls retryable.
+const PASSING: [StatusCode; 4] = [
+    StatusCode::TOO_MANY_REQUESTS,
+    StatusCode::BAD_GATEWAY,
+    StatusCode::SERVICE_UNAVAILABLE,
+    StatusCode::GATEWAY_TIMEOUT,
+];
+/// Before each repetition, at the least.
+const PAUSES: [Duration; 3] = [
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+];
 
 #[derive(Debug)]
 pub(super) struct Client {
@@ -41,17 +55,87 @@ impl Client {
     }
 }
 
-#[async_trait]
-impl HttpClient for Client {
-    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        timeout(self.timeout, async {
-            let answer = self.pool.request(request.map(Full::new)).await?;
-            let (head, body) = answer.into_parts();
-            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await?;
-            Ok(Response::from_parts(head, body.to_bytes()))
-        })
-        .await?
+impl Client {
+    /// Sends it, and again a few times where the protocol says that this may help
+    /// ("OTLP/HTTP", "Failures"), all within one time-out. What the collector says
+    /// when it takes it.
+    ///
+    /// # Errors
+    /// Why the collector did not take it.
+    pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, String> {
+        let due = Instant::now() + self.timeout;
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let sent = timeout_at(due, self.send_once(request.clone())).await;
+            let Refused { reason, again } = match sent {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(refused)) => refused,
+                Err(_) => return Err("no answer within OTEL_EXPORTER_OTLP_TIMEOUT".to_owned()),
+            };
+            let (Some(after), Some(pause)) = (again, pauses.next()) else {
+                return Err(reason);
+            };
+            // Hosts that were refused together do not come back together.
+            let next = Instant::now() + after + pause.mul_f64(rand::random_range(1.0..2.0));
+            if next >= due {
+                return Err(reason);
+            }
+            sleep_until(next).await;
+        }
     }
+
+    async fn send_once(&self, request: Request<Full<Bytes>>) -> Result<Answer, Refused> {
+        let answer = self.pool.request(request).await;
+        let (head, body) = answer.map_err(|e| Refused::passing(told(&e)))?.into_parts();
+        // To its end also where nothing is made of it, so that the connection can be
+        // used again. The status has said by now what became of the request.
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+        if head.status.is_success() {
+            let answer = body.ok().map(|body| Answer::decode(body.to_bytes()));
+            return Ok(answer.and_then(Result::ok).unwrap_or_default());
+        }
+        let wait = head.headers.get(RETRY_AFTER).and_then(seconds);
+        Err(Refused {
+            reason: format!("it answered {}", head.status),
+            again: PASSING
+                .contains(&head.status)
+                .then_some(wait.unwrap_or_default()),
+        })
+    }
+}
+
+/// Why a request was not taken.
+struct Refused {
+    reason: String,
+    /// It may be sent again, after this time at the earliest.
+    again: Option<Duration>,
+}
+
+impl Refused {
+    fn passing(reason: String) -> Self {
+        Self {
+            reason,
+            again: Some(Duration::ZERO),
+        }
+    }
+}
+
+/// A date would have to be compared with the collector's clock; a number is what
+/// they send.
+fn seconds(value: &HeaderValue) -> Option<Duration> {
+    let seconds: u32 = value.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds.into()))
+}
+
+/// With what is behind it, such as a refused connection.
+fn told(error: &hyper_util::client::legacy::Error) -> String {
+    let mut told = error.to_string();
+    let mut behind = std::error::Error::source(error);
+    while let Some(error) = behind {
+        told = format!("{told}: {error}");
+        behind = error.source();
+    }
+    told
 }
 
 fn tls(wanted: bool) -> Result<ClientConfig, Error> {

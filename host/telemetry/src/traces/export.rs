@@ -3,21 +3,21 @@
 //! Threads of their own, with a runtime of their own: whatever a collector does,
 //! no worker of the host is ever in it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use opentelemetry::KeyValue;
-use opentelemetry_otlp::{Protocol, WithExportConfig, WithHttpConfig};
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::resource::TelemetryResourceDetector;
-use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
+use http_body_util::Full;
 use tokio::runtime::{Builder, Runtime};
 
 use super::Identity;
 use super::client::Client;
 use super::config::Config;
+use super::otlp::{self, Partial, Spans};
 use super::queue::Queue;
 use super::span_data::{Anchor, append};
 use crate::Error;
@@ -25,11 +25,13 @@ use crate::metrics::SpanLoss;
 
 struct Sender {
     queue: Arc<Queue>,
-    exporter: opentelemetry_otlp::SpanExporter,
+    client: Client,
+    envelope: otlp::Envelope,
+    headers: HeaderMap,
+    endpoint: Uri,
     runtime: Runtime,
     batch_max: usize,
     export_timeout: Duration,
-    endpoint: String,
     /// The last batch was not taken; said once.
     failing: bool,
 }
@@ -54,11 +56,16 @@ pub(super) fn start(
         .map_err(|error| failed(&error))?;
     let mut sender = Sender {
         queue,
-        exporter: exporter(config, identity)?,
+        client: Client::new(
+            config.endpoint.scheme_str() == Some("https"),
+            config.timeout,
+        )?,
+        envelope: otlp::Envelope::new(&resource(config, identity), identity.version),
+        headers: headers(config, identity).map_err(|error| failed(&error))?,
+        endpoint: config.endpoint.clone(),
         runtime,
         batch_max: config.batches.batch_max,
         export_timeout: config.batches.export_timeout,
-        endpoint: config.endpoint.to_string(),
         failing: false,
     };
     let run = move || {
@@ -70,80 +77,95 @@ pub(super) fn start(
     thread.map(drop).map_err(|error| failed(&error))
 }
 
-/// Everything is said outright, so that the library asks no variable again.
-fn exporter(
-    config: &Config,
-    identity: Identity<'_>,
-) -> Result<opentelemetry_otlp::SpanExporter, Error> {
-    let https = config.endpoint.scheme_str() == Some("https");
-    let headers: HashMap<String, String> = config.headers.clone().into_iter().collect();
-    let mut exporter = opentelemetry_otlp::SpanExporter::builder()
-        .with_http()
-        .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(config.endpoint.to_string())
-        .with_timeout(config.timeout)
-        .with_headers(headers)
-        .with_http_client(Client::new(https, config.timeout)?)
-        .build()
-        .map_err(|error| Error::TraceExport(error.to_string()))?;
-    exporter.set_resource(&resource(config, identity));
-    Ok(exporter)
+fn headers(config: &Config, identity: Identity<'_>) -> Result<HeaderMap, http::Error> {
+    let mut headers = HeaderMap::new();
+    let agent = format!("wharf/{}", identity.version);
+    headers.insert(USER_AGENT, HeaderValue::try_from(agent)?);
+    for (name, value) in &config.headers {
+        headers.insert(HeaderName::try_from(name)?, HeaderValue::try_from(value)?);
+    }
+    let protobuf = HeaderValue::from_static("application/x-protobuf");
+    headers.insert(CONTENT_TYPE, protobuf);
+    Ok(headers)
 }
 
 /// What the operator says of the host goes before what it knows of itself.
-fn resource(config: &Config, identity: Identity<'_>) -> Resource {
-    let text = |key: &str, value: &str| KeyValue::new(key.to_owned(), value.to_owned());
-    let said = config.resource.iter().map(|(key, value)| text(key, value));
-    Resource::builder_empty()
-        .with_detector(Box::new(TelemetryResourceDetector))
-        .with_attributes([
-            text("service.version", identity.version),
-            text("service.instance.id", identity.instance),
-        ])
-        .with_attributes(said)
-        .build()
+fn resource(config: &Config, identity: Identity<'_>) -> BTreeMap<String, String> {
+    let own = [
+        ("service.version", identity.version),
+        ("service.instance.id", identity.instance),
+        ("telemetry.sdk.name", "wharf"),
+        ("telemetry.sdk.language", "rust"),
+        ("telemetry.sdk.version", identity.version),
+    ];
+    let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let mut resource = BTreeMap::from(own);
+    resource.extend(config.resource.clone());
+    resource
 }
 
 impl Sender {
     fn send_next(&mut self) {
         let events = self.queue.next();
         let anchor = Anchor::now();
-        let mut spans = Vec::with_capacity(events.iter().map(super::recording::Ended::spans).sum());
+        let mut spans = Spans::default();
         for event in events {
-            append(&mut spans, event, &anchor);
+            append(&mut spans, &event, &anchor);
         }
-        while !spans.is_empty() {
-            let rest = spans.split_off(self.batch_max.min(spans.len()));
-            self.send(std::mem::replace(&mut spans, rest));
+        let mut from = 0;
+        while from < spans.len() {
+            let to = spans.len().min(from + self.batch_max);
+            self.send(self.envelope.request(&spans, from, to), to - from);
+            from = to;
         }
     }
 
-    fn send(&mut self, batch: Vec<SpanData>) {
-        let count = batch.len();
+    fn send(&mut self, body: Vec<u8>, count: usize) {
+        let mut request = Request::post(self.endpoint.clone());
+        if let Some(headers) = request.headers_mut() {
+            headers.clone_from(&self.headers);
+        }
         let export = async {
-            let sent = self.exporter.export(batch);
+            let request = request.body(Full::new(Bytes::from(body)));
+            let sent = self.client.send(request.map_err(|e| e.to_string())?);
             match tokio::time::timeout(self.export_timeout, sent).await {
-                Ok(sent) => sent.map_err(|error| error.to_string()),
+                Ok(sent) => sent,
                 Err(_) => Err("no answer within OTEL_BSP_EXPORT_TIMEOUT".to_owned()),
             }
         };
         match self.runtime.block_on(export) {
-            Ok(()) => {
-                self.queue.metrics.exported(count);
-                if std::mem::take(&mut self.failing) {
-                    tracing::info!(endpoint = self.endpoint, "the collector takes spans again");
-                }
-            }
+            Ok(answer) => self.taken(answer.partial.unwrap_or_default(), count),
             Err(reason) => {
                 self.queue.metrics.lost(SpanLoss::NotTaken, count);
                 if !std::mem::replace(&mut self.failing, true) {
                     tracing::warn!(
-                        endpoint = self.endpoint,
+                        endpoint = %self.endpoint,
                         reason,
                         "the collector does not take spans; they are dropped and counted"
                     );
                 }
             }
+        }
+    }
+
+    /// The collector took it, all or in part.
+    fn taken(&mut self, partial: Partial, count: usize) {
+        let rejected = usize::try_from(partial.rejected).map_or(0, |rejected| rejected.min(count));
+        self.queue.metrics.exported(count - rejected);
+        self.queue.metrics.lost(SpanLoss::NotTaken, rejected);
+        let failing = rejected > 0;
+        let failed = std::mem::replace(&mut self.failing, failing);
+        match (failing, failed) {
+            (true, false) => tracing::warn!(
+                endpoint = %self.endpoint,
+                rejected,
+                reason = partial.message,
+                "the collector does not take all spans; the others are dropped and counted"
+            ),
+            (false, true) => {
+                tracing::info!(endpoint = %self.endpoint, "the collector takes spans again");
+            }
+            (true, true) | (false, false) => {}
         }
     }
 }

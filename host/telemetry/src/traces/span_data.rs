@@ -4,16 +4,12 @@
 //! no name for begins with `wharf.`. `docs/traces.md` lists all of it.
 
 use std::borrow::Cow;
-use std::time::{Instant, SystemTime};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use opentelemetry::trace::{
-    SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
-};
-use opentelemetry::{InstrumentationScope, KeyValue, Value};
-use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use wharf_core::outcome::CallResult;
 use wharf_core::trace::Context;
 
+use super::otlp::{Attributes, Message, Spans};
 use super::random_span_id;
 use super::recording::{Attempt, Call, Child, Ended, Phase, Recording, What};
 use crate::metrics::EventOutcome;
@@ -22,62 +18,108 @@ use crate::metrics::EventOutcome;
 /// that is set does not leave all later spans beside it.
 pub(super) struct Anchor {
     instant: Instant,
-    time: SystemTime,
-    scope: InstrumentationScope,
+    time_ns: u64,
 }
 
 impl Anchor {
     pub(super) fn now() -> Self {
-        let scope = InstrumentationScope::builder("wharf").with_version(env!("CARGO_PKG_VERSION"));
+        let instant = Instant::now();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let nanos = since.map_or(0, |since| since.as_nanos());
         Self {
-            instant: Instant::now(),
-            time: SystemTime::now(),
-            scope: scope.build(),
+            instant,
+            time_ns: u64::try_from(nanos).unwrap_or(u64::MAX),
         }
     }
 
-    fn at(&self, instant: Instant) -> SystemTime {
-        let ago = self.instant.saturating_duration_since(instant);
-        self.time.checked_sub(ago).unwrap_or(SystemTime::UNIX_EPOCH)
+    fn at(&self, instant: Instant) -> u64 {
+        let ago = self.instant.saturating_duration_since(instant).as_nanos();
+        self.time_ns
+            .saturating_sub(u64::try_from(ago).unwrap_or(u64::MAX))
     }
 }
 
+/// As the protocol numbers them.
+#[derive(Clone, Copy)]
+enum Kind {
+    Internal = 1,
+    Client = 3,
+    Consumer = 5,
+}
+
+/// Beside the eight flags of W3C: whether the parent is of another process, and
+/// that this is known.
+const PARENT_IS_KNOWN: u32 = 1 << 8;
+const PARENT_IS_REMOTE: u32 = 1 << 9;
+const STATUS_ERROR: u64 = 2;
+
 /// A span before its attributes.
-struct Outline {
+struct Outline<'a> {
     context: Context,
     parent: Option<u64>,
     remote_parent: bool,
-    kind: SpanKind,
-    name: Cow<'static, str>,
+    kind: Kind,
+    name: Cow<'a, str>,
     began: Instant,
     ended: Instant,
+    /// With a code it is an error, which `error.type` names as well.
+    error: Option<Cow<'a, str>>,
 }
 
 /// Appends the event's spans, its own first.
-pub(super) fn append(spans: &mut Vec<SpanData>, event: Ended, anchor: &Anchor) {
+pub(super) fn append(spans: &mut Spans, event: &Ended, anchor: &Anchor) {
     let Ended {
         recording,
         outcome,
         ended,
     } = event;
-    let context = recording.context;
-    let attempts: Vec<&Attempt> = recording.children.iter().filter_map(attempt_of).collect();
-    let (status, attributes) = of_process(&recording, &attempts, outcome);
+    let code = match outcome {
+        EventOutcome::Dead => Some(recording.death.as_deref().unwrap_or("dead")),
+        _ => None,
+    };
     let outline = Outline {
-        context,
+        context: recording.context,
         parent: recording.parent,
         remote_parent: true,
-        kind: SpanKind::Consumer,
+        kind: Kind::Consumer,
         name: match &recording.about.template {
             Some(template) => format!("process {template}").into(),
             None => "process".into(),
         },
         began: recording.began,
-        ended,
+        ended: *ended,
+        error: code.map(Cow::from),
     };
-    spans.push(span(outline, status, attributes, anchor));
-    for child in recording.children {
-        append_child(spans, context, child, anchor);
+    span(spans, &outline, anchor, |attributes| {
+        of_process(attributes, recording, *outcome);
+    });
+    for child in &recording.children {
+        append_child(spans, recording.context, child, anchor);
+    }
+}
+
+fn of_process(attributes: &mut Attributes<'_>, recording: &Recording, outcome: EventOutcome) {
+    let (source, about) = (&recording.source, &recording.about);
+    let attempts = || recording.children.iter().filter_map(attempt_of);
+    attributes
+        .text("messaging.system", "nats")
+        .text("messaging.operation.type", "process")
+        .text("messaging.operation.name", "process")
+        .text("messaging.destination.name", &about.destination)
+        .text("messaging.message.id", &about.message_id)
+        .text("messaging.consumer.group.name", &source.handler)
+        .text("wharf.lineage", &source.lineage)
+        .text("wharf.key", &about.key)
+        .text("wharf.outcome", outcome.as_str())
+        .number("wharf.attempts", attempts().count() as u64);
+    if let Some(template) = &about.template {
+        attributes.text("messaging.destination.template", template);
+    }
+    if about.sequence > 0 {
+        attributes.number("wharf.stream.sequence", about.sequence);
+    }
+    if let Some(attempt) = attempts().next_back() {
+        attributes.number("wharf.handler.version", attempt.version.into());
     }
 }
 
@@ -88,44 +130,7 @@ fn attempt_of(child: &Child) -> Option<&Attempt> {
     }
 }
 
-fn of_process(
-    recording: &Recording,
-    attempts: &[&Attempt],
-    outcome: EventOutcome,
-) -> (Status, Vec<KeyValue>) {
-    let (source, about) = (&recording.source, &recording.about);
-    let mut attributes = vec![
-        KeyValue::new("messaging.system", "nats"),
-        KeyValue::new("messaging.operation.type", "process"),
-        KeyValue::new("messaging.operation.name", "process"),
-        text("messaging.destination.name", &about.destination),
-        text("messaging.message.id", &about.message_id),
-        text("messaging.consumer.group.name", &source.handler),
-        text("wharf.lineage", &source.lineage),
-        text("wharf.key", &about.key),
-        KeyValue::new("wharf.outcome", outcome.as_str()),
-        number("wharf.attempts", attempts.len() as u64),
-    ];
-    if let Some(template) = &about.template {
-        attributes.push(KeyValue::new(
-            "messaging.destination.template",
-            Value::String(template.clone().into()),
-        ));
-    }
-    if about.sequence > 0 {
-        attributes.push(number("wharf.stream.sequence", about.sequence));
-    }
-    if let Some(attempt) = attempts.last() {
-        attributes.push(number("wharf.handler.version", attempt.version.into()));
-    }
-    let code = match outcome {
-        EventOutcome::Dead => recording.death.as_deref().or(Some("dead")),
-        _ => None,
-    };
-    (status(code, &mut attributes), attributes)
-}
-
-fn append_child(spans: &mut Vec<SpanData>, process: Context, child: Child, anchor: &Anchor) {
+fn append_child(spans: &mut Spans, process: Context, child: &Child, anchor: &Anchor) {
     let outline = |span_id, kind, name: &'static str| Outline {
         context: process.with_span(span_id),
         parent: Some(process.span_id),
@@ -134,80 +139,88 @@ fn append_child(spans: &mut Vec<SpanData>, process: Context, child: Child, ancho
         name: name.into(),
         began: child.began,
         ended: child.ended,
+        error: None,
     };
-    match child.what {
+    match &child.what {
         What::Phase(phase) => {
-            let (kind, name, attributes) = of_phase(phase);
+            let (kind, name) = named(*phase);
             let outline = outline(random_span_id(), kind, name);
-            spans.push(span(outline, Status::Unset, attributes, anchor));
+            span(spans, &outline, anchor, |attributes| {
+                of_phase(attributes, *phase);
+            });
         }
         What::Attempt(span_id, attempt) => {
-            let mut attributes = vec![
-                number("wharf.attempt", attempt.number.into()),
-                number("wharf.handler.version", attempt.version.into()),
-                KeyValue::new("wharf.result", attempt.result),
-            ];
-            let status = status(attempt.error.as_deref(), &mut attributes);
-            let outline = outline(span_id, SpanKind::Internal, "invoke");
-            let context = outline.context;
-            spans.push(span(outline, status, attributes, anchor));
-            for call in attempt.calls {
-                spans.push(of_call(context, call, anchor));
+            let outline = Outline {
+                error: attempt.error.as_deref().map(Cow::from),
+                ..outline(*span_id, Kind::Internal, "invoke")
+            };
+            span(spans, &outline, anchor, |attributes| {
+                attributes
+                    .number("wharf.attempt", attempt.number.into())
+                    .number("wharf.handler.version", attempt.version.into())
+                    .text("wharf.result", attempt.result);
+            });
+            for call in &attempt.calls {
+                append_call(spans, outline.context, call, anchor);
             }
         }
     }
 }
 
-fn of_phase(phase: Phase) -> (SpanKind, &'static str, Vec<KeyValue>) {
-    let operation = |kind| KeyValue::new("messaging.operation.type", kind);
+fn named(phase: Phase) -> (Kind, &'static str) {
     match phase {
-        Phase::LaneWait => (SpanKind::Internal, "lane wait", Vec::new()),
-        Phase::Load => (SpanKind::Internal, "load", Vec::new()),
-        Phase::Hold => (SpanKind::Internal, "hold", Vec::new()),
-        Phase::Commit => (SpanKind::Internal, "commit", Vec::new()),
+        Phase::LaneWait => (Kind::Internal, "lane wait"),
+        Phase::Load => (Kind::Internal, "load"),
+        Phase::Hold => (Kind::Internal, "hold"),
+        Phase::Commit => (Kind::Internal, "commit"),
         // The emissions' parent is the process span: it outlives a crash in the
         // record, and so this one is a client and no producer.
-        Phase::Publish(count) => {
-            let attributes = vec![
-                KeyValue::new("messaging.system", "nats"),
-                operation("send"),
-                KeyValue::new("messaging.operation.name", "publish"),
-                number("messaging.batch.message_count", count as u64),
-            ];
-            (SpanKind::Client, "publish", attributes)
-        }
-        Phase::Park => (SpanKind::Internal, "park", Vec::new()),
-        Phase::Settle => (SpanKind::Internal, "settle", vec![operation("settle")]),
+        Phase::Publish(_) => (Kind::Client, "publish"),
+        Phase::Park => (Kind::Internal, "park"),
+        Phase::Settle => (Kind::Internal, "settle"),
     }
 }
 
-fn of_call(attempt: Context, call: Call, anchor: &Anchor) -> SpanData {
-    let mut attributes = vec![
-        KeyValue::new("http.request.method", call.method.clone()),
-        KeyValue::new("wharf.need", call.need),
-    ];
-    if let Some((address, port)) = call.server {
-        attributes.push(KeyValue::new("server.address", address));
-        attributes.push(KeyValue::new("server.port", i64::from(port)));
+fn of_phase(attributes: &mut Attributes<'_>, phase: Phase) {
+    match phase {
+        Phase::LaneWait | Phase::Load | Phase::Hold | Phase::Commit | Phase::Park => {}
+        Phase::Publish(count) => {
+            attributes
+                .text("messaging.system", "nats")
+                .text("messaging.operation.type", "send")
+                .text("messaging.operation.name", "publish")
+                .number("messaging.batch.message_count", count as u64);
+        }
+        Phase::Settle => {
+            attributes.text("messaging.operation.type", "settle");
+        }
     }
-    if let Some(status) = call.status {
-        attributes.push(KeyValue::new(
-            "http.response.status_code",
-            i64::from(status),
-        ));
-    }
-    let error = call_error(call.result);
-    let status = status(error.as_deref(), &mut attributes);
+}
+
+fn append_call(spans: &mut Spans, attempt: Context, call: &Call, anchor: &Anchor) {
     let outline = Outline {
         context: attempt.with_span(call.span_id),
         parent: Some(attempt.span_id),
         remote_parent: false,
-        kind: SpanKind::Client,
-        name: call.method.into(),
+        kind: Kind::Client,
+        name: call.method.as_str().into(),
         began: call.began,
         ended: call.ended,
+        error: call_error(call.result),
     };
-    span(outline, status, attributes, anchor)
+    span(spans, &outline, anchor, |attributes| {
+        attributes
+            .text("http.request.method", &call.method)
+            .text("wharf.need", &call.need);
+        if let Some((address, port)) = &call.server {
+            attributes
+                .text("server.address", address)
+                .number("server.port", (*port).into());
+        }
+        if let Some(status) = call.status {
+            attributes.number("http.response.status_code", status.into());
+        }
+    });
 }
 
 /// What the policy of the need counts as a failure, no more: a declined card is
@@ -223,50 +236,38 @@ fn call_error(result: CallResult) -> Option<Cow<'static, str>> {
     }
 }
 
-fn span(outline: Outline, status: Status, attributes: Vec<KeyValue>, anchor: &Anchor) -> SpanData {
+fn span(
+    spans: &mut Spans,
+    outline: &Outline<'_>,
+    anchor: &Anchor,
+    attributes: impl FnOnce(&mut Attributes<'_>),
+) {
     let Context {
         trace_id,
         span_id,
         flags,
     } = outline.context;
-    SpanData {
-        span_context: SpanContext::new(
-            TraceId::from(trace_id),
-            SpanId::from(span_id),
-            TraceFlags::new(flags),
-            false,
-            TraceState::NONE,
-        ),
-        parent_span_id: outline.parent.map_or(SpanId::INVALID, SpanId::from),
-        parent_span_is_remote: outline.remote_parent && outline.parent.is_some(),
-        span_kind: outline.kind,
-        name: outline.name,
-        start_time: anchor.at(outline.began),
-        end_time: anchor.at(outline.ended),
-        attributes,
-        dropped_attributes_count: 0,
-        events: SpanEvents::default(),
-        links: SpanLinks::default(),
-        status,
-        instrumentation_scope: anchor.scope.clone(),
-    }
-}
-
-/// With a code it is an error, which `error.type` names as well.
-fn status(code: Option<&str>, attributes: &mut Vec<KeyValue>) -> Status {
-    match code {
-        None => Status::Unset,
-        Some(code) => {
-            attributes.push(text("error.type", code));
-            Status::error(code.to_owned())
+    let remote = outline.remote_parent && outline.parent.is_some();
+    let remote = if remote { PARENT_IS_REMOTE } else { 0 };
+    spans.push(|span: &mut Message| {
+        span.bytes(1, &trace_id.to_be_bytes());
+        span.bytes(2, &span_id.to_be_bytes());
+        if let Some(parent) = outline.parent {
+            span.bytes(4, &parent.to_be_bytes());
         }
-    }
-}
-
-fn text(key: &'static str, value: &str) -> KeyValue {
-    KeyValue::new(key, value.to_owned())
-}
-
-fn number(key: &'static str, value: u64) -> KeyValue {
-    KeyValue::new(key, i64::try_from(value).unwrap_or(i64::MAX))
+        span.text(5, &outline.name);
+        span.varint(6, outline.kind as u64);
+        span.fixed64(7, anchor.at(outline.began));
+        span.fixed64(8, anchor.at(outline.ended));
+        let mut named = span.attributes(9);
+        attributes(&mut named);
+        if let Some(code) = &outline.error {
+            named.text("error.type", code);
+            span.message(15, |status| {
+                status.text(2, code);
+                status.varint(3, STATUS_ERROR);
+            });
+        }
+        span.fixed32(16, u32::from(flags) | PARENT_IS_KNOWN | remote);
+    });
 }

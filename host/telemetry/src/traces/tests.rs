@@ -1,11 +1,15 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Instant;
 
-use opentelemetry::trace::{SpanId, SpanKind, Status};
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use opentelemetry_proto::tonic::trace::v1::{Span, SpanFlags};
+use prost::Message as _;
 use wharf_core::outcome::CallResult;
 
 use super::*;
@@ -74,17 +78,59 @@ fn call(span_id: u64, result: CallResult, status: Option<u16>) -> Call {
 }
 
 /// The spans of the next event in the queue.
-fn spans(queue: &Queue) -> Vec<SpanData> {
-    let mut spans = Vec::new();
+fn spans(queue: &Queue) -> Vec<Span> {
+    let mut spans = otlp::Spans::default();
     for ended in queue.next() {
-        span_data::append(&mut spans, ended, &span_data::Anchor::now());
+        span_data::append(&mut spans, &ended, &span_data::Anchor::now());
     }
-    spans
+    sent(&spans, 0, spans.len())
 }
 
-fn text(span: &SpanData, key: &str) -> Option<String> {
-    let found = span.attributes.iter().find(|pair| pair.key.as_str() == key);
-    found.map(|pair| pair.value.to_string())
+/// What a collector reads of a request with these.
+fn sent(spans: &otlp::Spans, from: usize, to: usize) -> Vec<Span> {
+    let resource = BTreeMap::from([("service.name".to_owned(), "shop".to_owned())]);
+    let bytes = otlp::Envelope::new(&resource, "1.2.3").request(spans, from, to);
+    let request = ExportTraceServiceRequest::decode(&*bytes).expect("OTLP");
+    let [of_resource] = &request.resource_spans[..] else {
+        panic!("one resource: {request:?}");
+    };
+    let named = &of_resource
+        .resource
+        .as_ref()
+        .expect("a resource")
+        .attributes;
+    assert_eq!((named.len(), &*named[0].key), (1, "service.name"));
+    let [of_scope] = &of_resource.scope_spans[..] else {
+        panic!("one scope: {request:?}");
+    };
+    let scope = of_scope.scope.as_ref().expect("a scope");
+    assert_eq!((&*scope.name, &*scope.version), ("wharf", "1.2.3"));
+    of_scope.spans.clone()
+}
+
+fn text(span: &Span, key: &str) -> Option<String> {
+    let found = span.attributes.iter().find(|pair| pair.key == key)?;
+    match found.value.as_ref()?.value.as_ref()? {
+        Value::StringValue(text) => Some(text.clone()),
+        Value::IntValue(number) => Some(number.to_string()),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The code of an error; none of what is none.
+fn error(span: &Span) -> Option<&str> {
+    let status = span.status.as_ref()?;
+    assert_eq!(status.code(), StatusCode::Error);
+    Some(&status.message)
+}
+
+fn has_remote_parent(span: &Span) -> bool {
+    assert_ne!(span.flags & SpanFlags::ContextHasIsRemoteMask as u32, 0);
+    span.flags & SpanFlags::ContextIsRemoteMask as u32 != 0
+}
+
+fn id(id: u64) -> Vec<u8> {
+    id.to_be_bytes().to_vec()
 }
 
 fn dropped(metrics: &Metrics, reason: &str) -> u64 {
@@ -127,9 +173,9 @@ async fn the_phases_and_attempts_of_an_event_are_spans_below_its_own() {
     let (tracer, queue, _) = unsent(Sampler::parent_based(1.0), "100");
     let (own, [first, second]) = twice_tried(&tracer).await;
     let spans = spans(&queue);
-    let under: Vec<(&str, SpanId)> = spans[1..]
+    let under: Vec<(&str, Vec<u8>)> = spans[1..]
         .iter()
-        .map(|span| (&*span.name, span.parent_span_id))
+        .map(|span| (&*span.name, span.parent_span_id.clone()))
         .collect();
     let expected = [
         ("lane wait", own.span_id),
@@ -143,16 +189,17 @@ async fn the_phases_and_attempts_of_an_event_are_spans_below_its_own() {
         ("publish", own.span_id),
         ("settle", own.span_id),
     ];
-    assert_eq!(under, expected.map(|(name, id)| (name, SpanId::from(id))));
+    assert_eq!(under, expected.map(|(name, parent)| (name, id(parent))));
     for span in &spans {
-        assert_eq!(span.span_context.trace_id(), own.trace_id.into());
-        assert!(span.span_context.is_sampled());
-        assert!(span.start_time <= span.end_time, "{}", span.name);
+        assert_eq!(span.trace_id, own.trace_id.to_be_bytes());
+        assert_eq!(span.flags & 0xff, u32::from(own.flags));
+        let (start, end) = (span.start_time_unix_nano, span.end_time_unix_nano);
+        assert!(0 < start && start <= end, "{}", span.name);
     }
-    assert_eq!(spans[3].status, Status::error("gateway-down"));
-    let error = text(&spans[3], "error.type");
-    assert_eq!(error.as_deref(), Some("gateway-down"));
-    assert_eq!(spans[6].status, Status::Unset);
+    assert_eq!(error(&spans[3]), Some("gateway-down"));
+    let named = text(&spans[3], "error.type");
+    assert_eq!(named.as_deref(), Some("gateway-down"));
+    assert_eq!(error(&spans[6]), None);
     let count = text(&spans[9], "messaging.batch.message_count");
     assert_eq!(count.as_deref(), Some("2"));
 }
@@ -163,11 +210,11 @@ async fn the_span_of_an_event_is_a_consumers_below_the_messages_own() {
     let (own, _) = twice_tried(&tracer).await;
     let process = &spans(&queue)[0];
     assert_eq!(process.name, "process shop.order.{order}.placed");
-    assert_eq!(process.span_kind, SpanKind::Consumer);
-    assert_eq!(process.span_context.span_id(), own.span_id.into());
-    assert_eq!(process.parent_span_id, 0x00f0_67aa_0ba9_02b7.into());
-    assert!(process.parent_span_is_remote);
-    assert_eq!(process.status, Status::Unset);
+    assert_eq!(process.kind(), SpanKind::Consumer);
+    assert_eq!(process.span_id, id(own.span_id));
+    assert_eq!(process.parent_span_id, id(0x00f0_67aa_0ba9_02b7));
+    assert!(has_remote_parent(process));
+    assert_eq!(error(process), None);
     let destination = "shop.order.ORD-1.placed";
     for (key, value) in [
         ("messaging.system", "nats"),
@@ -206,24 +253,25 @@ fn a_call_is_a_client_span_and_an_error_only_where_the_need_counts_one() {
     let seen: Vec<_> = spans[2..]
         .iter()
         .map(|span| {
-            assert_eq!(span.span_kind, SpanKind::Client);
+            assert_eq!(span.kind(), SpanKind::Client);
+            assert!(!has_remote_parent(span));
             assert_eq!(text(span, "http.request.method").as_deref(), Some("POST"));
             assert_eq!(text(span, "server.address").as_deref(), Some("pay.example"));
             assert_eq!(text(span, "server.port").as_deref(), Some("8443"));
             assert_eq!(text(span, "wharf.need").as_deref(), Some("gateway"));
             let status = text(span, "http.response.status_code");
-            (status, text(span, "error.type"), span.status.clone())
+            (
+                status,
+                text(span, "error.type"),
+                error(span).map(str::to_owned),
+            )
         })
         .collect();
     let some = |text: &str| Some(text.to_owned());
     let expected = [
-        (some("503"), some("503"), Status::error("503")),
-        (some("402"), None, Status::Unset),
-        (
-            None,
-            some("unknown-outcome"),
-            Status::error("unknown-outcome"),
-        ),
+        (some("503"), some("503"), some("503")),
+        (some("402"), None, None),
+        (None, some("unknown-outcome"), some("unknown-outcome")),
     ];
     assert_eq!(seen, expected);
 }
@@ -237,8 +285,8 @@ fn an_event_without_a_usable_traceparent_begins_a_trace() {
         assert!(own.is_sampled() && own.trace_id != 0 && own.span_id != 0);
         trace.end(EventOutcome::Duplicate);
         let spans = spans(&queue);
-        assert_eq!(spans[0].parent_span_id, 0.into());
-        assert!(!spans[0].parent_span_is_remote);
+        assert!(spans[0].parent_span_id.is_empty());
+        assert!(!has_remote_parent(&spans[0]));
     }
 }
 
@@ -294,13 +342,13 @@ fn a_dead_event_is_an_error_under_its_code() {
     trace.died("bad-output");
     trace.end(EventOutcome::Dead);
     let spans = spans(&queue);
-    assert_eq!(spans[0].status, Status::error("bad-output"));
+    assert_eq!(error(&spans[0]), Some("bad-output"));
     assert_eq!(text(&spans[0], "error.type").as_deref(), Some("bad-output"));
     assert_eq!(
         text(&spans[1], "wharf.result").as_deref(),
         Some("bad-output")
     );
-    assert_eq!(spans[1].status, Status::error("bad-output"));
+    assert_eq!(error(&spans[1]), Some("bad-output"));
 }
 
 #[test]
@@ -327,6 +375,29 @@ fn an_event_has_a_bounded_number_of_spans_and_the_rest_is_counted() {
 }
 
 #[test]
+fn texts_of_every_length_and_parts_of_a_batch_are_read_as_they_were() {
+    // Past each length at which a length takes a byte more.
+    let lengths: Vec<usize> = (0..300).chain(16_300..16_400).collect();
+    let mut spans = otlp::Spans::default();
+    for length in &lengths {
+        let long = "x".repeat(*length);
+        spans.push(|span| {
+            span.text(5, &long);
+            span.attributes(9).text("k", &long).number("n", u64::MAX);
+        });
+    }
+    for (from, to) in [(0, 400), (0, 150), (150, 400), (399, 400)] {
+        let read = sent(&spans, from, to);
+        let names: Vec<usize> = read.iter().map(|span| span.name.len()).collect();
+        assert_eq!(names, lengths[from..to]);
+        for span in &read {
+            assert_eq!(text(span, "k").as_ref(), Some(&span.name));
+            assert_eq!(text(span, "n"), Some(i64::MAX.to_string()));
+        }
+    }
+}
+
+#[test]
 fn a_full_queue_drops_and_counts() {
     let (tracer, queue, metrics) = unsent(Sampler::parent_based(1.0), "5");
     for _ in 0..4 {
@@ -342,35 +413,32 @@ fn a_full_queue_drops_and_counts() {
     assert_eq!(dropped(&metrics, "queue-full"), 4, "there is room again");
 }
 
-/// A collector that reads one request after another and answers it, or not.
-fn collector(answer: Option<&'static str>) -> (String, thread::JoinHandle<Vec<u8>>) {
+/// A collector that reads one request on each connection and gives these answers,
+/// one after another; with none it never answers. What it read last.
+fn collector(answers: &'static [&'static str]) -> (String, thread::JoinHandle<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!("http://{}", listener.local_addr().expect("an address"));
     let served = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().expect("a connection");
         let mut seen = Vec::new();
-        let mut bytes = [0; 4096];
-        let whole = |seen: &[u8]| {
-            let head = seen.windows(4).position(|at| at == b"\r\n\r\n")?;
-            let text = String::from_utf8_lossy(&seen[..head]).to_lowercase();
-            let length = text.split("content-length: ").nth(1)?;
-            let length: usize = length.lines().next()?.parse().ok()?;
-            (seen.len() >= head + 4 + length).then_some(())
-        };
-        while whole(&seen).is_none() {
-            let count = stream.read(&mut bytes).expect("bytes");
-            assert!(count > 0, "the request was cut off");
-            seen.extend_from_slice(&bytes[..count]);
+        for answer in answers {
+            let (mut stream, request) = next_request(&listener);
+            seen = request;
+            // An answer with a body brings its end of the head.
+            let end = if answer.contains("\r\n\r\n") {
+                ""
+            } else {
+                "\r\n\r\n"
+            };
+            let text = format!("HTTP/1.1 {answer}{end}");
+            let answered = stream.write_all(text.as_bytes());
+            answered.expect("the answer is sent");
         }
-        if let Some(answer) = answer {
-            let text = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n");
-            stream
-                .write_all(text.as_bytes())
-                .expect("the answer is sent");
-        } else {
+        if answers.is_empty() {
+            let (mut stream, request) = next_request(&listener);
+            seen = request;
             let patience = Some(Duration::from_secs(20));
             stream.set_read_timeout(patience).expect("a time-out");
-            let gone = stream.read(&mut bytes).expect("the other side gives up");
+            let gone = stream.read(&mut [0; 1]).expect("the other side gives up");
             assert_eq!(gone, 0, "nothing more is sent");
         }
         seen
@@ -378,7 +446,30 @@ fn collector(answer: Option<&'static str>) -> (String, thread::JoinHandle<Vec<u8
     (address, served)
 }
 
+fn next_request(listener: &TcpListener) -> (TcpStream, Vec<u8>) {
+    let (mut stream, _) = listener.accept().expect("a connection");
+    let mut seen = Vec::new();
+    let mut bytes = [0; 4096];
+    let whole = |seen: &[u8]| {
+        let head = seen.windows(4).position(|at| at == b"\r\n\r\n")?;
+        let text = String::from_utf8_lossy(&seen[..head]).to_lowercase();
+        let length = text.split("content-length: ").nth(1)?;
+        let length: usize = length.lines().next()?.parse().ok()?;
+        (seen.len() >= head + 4 + length).then_some(())
+    };
+    while whole(&seen).is_none() {
+        let count = stream.read(&mut bytes).expect("bytes");
+        assert!(count > 0, "the request was cut off");
+        seen.extend_from_slice(&bytes[..count]);
+    }
+    (stream, seen)
+}
+
 fn started(endpoint: &str) -> (Traces, Metrics) {
+    started_with(endpoint, |_| ())
+}
+
+fn started_with(endpoint: &str, change: impl FnOnce(&mut Config)) -> (Traces, Metrics) {
     let metrics = Metrics::new("0.0.0", &crate::logs::Dropped::default());
     let identity = Identity {
         version: "1.2.3",
@@ -386,13 +477,14 @@ fn started(endpoint: &str) -> (Traces, Metrics) {
     };
     let mut config = config(endpoint, "100", "50");
     config.headers.insert("api-key".into(), "k".into());
+    change(&mut config);
     let traces = Traces::start(&config, identity, metrics.spans()).expect("it starts");
     (traces, metrics)
 }
 
 #[test]
 fn a_flush_sends_what_waits_and_says_so() {
-    let (address, served) = collector(Some("200 OK"));
+    let (address, served) = collector(&["200 OK"]);
     let (traces, metrics) = started(&address);
     settled(&traces.tracer("order", "order-1"));
     assert!(traces.flush(Duration::from_secs(10)));
@@ -414,7 +506,7 @@ fn a_flush_sends_what_waits_and_says_so() {
 
 #[test]
 fn a_collector_that_refuses_costs_its_batch_and_is_counted() {
-    let (address, served) = collector(Some("400 Bad Request"));
+    let (address, served) = collector(&["400 Bad Request"]);
     let (traces, metrics) = started(&address);
     settled(&traces.tracer("order", "order-1"));
     assert!(traces.flush(Duration::from_secs(10)));
@@ -423,8 +515,52 @@ fn a_collector_that_refuses_costs_its_batch_and_is_counted() {
 }
 
 #[test]
+fn what_a_busy_collector_refuses_is_sent_again() {
+    let (address, served) = collector(&[
+        "503 Service Unavailable",
+        "429 Too Many Requests\r\nretry-after: 1",
+        "200 OK",
+    ]);
+    let patient = |config: &mut Config| config.timeout = Duration::from_secs(60);
+    let (traces, metrics) = started_with(&address, patient);
+    settled(&traces.tracer("order", "order-1"));
+    let began = Instant::now();
+    assert!(traces.flush(Duration::from_secs(30)));
+    assert!(began.elapsed() >= Duration::from_secs(1), "it was to wait");
+    let all = metrics.encode();
+    assert!(all.contains("wharf_spans_exported_total 2"), "{all}");
+    assert_eq!(dropped(&metrics, "not-taken"), 0);
+    served.join().expect("served");
+}
+
+#[test]
+fn a_collector_that_asks_for_more_time_than_there_is_is_not_waited_for() {
+    let (address, served) = collector(&["429 Too Many Requests\r\nretry-after: 3600"]);
+    let patient = |config: &mut Config| config.timeout = Duration::from_secs(60);
+    let (traces, metrics) = started_with(&address, patient);
+    settled(&traces.tracer("order", "order-1"));
+    assert!(traces.flush(Duration::from_secs(30)));
+    assert_eq!(dropped(&metrics, "not-taken"), 2);
+    served.join().expect("served");
+}
+
+#[test]
+fn what_a_collector_takes_in_part_is_counted_in_parts() {
+    // partial_success { rejected_spans: 1, error_message: "no" }
+    let (address, served) =
+        collector(&["200 OK\r\ncontent-length: 8\r\n\r\n\x0a\x06\x08\x01\x12\x02no"]);
+    let (traces, metrics) = started(&address);
+    settled(&traces.tracer("order", "order-1"));
+    assert!(traces.flush(Duration::from_secs(10)));
+    let all = metrics.encode();
+    assert!(all.contains("wharf_spans_exported_total 1"), "{all}");
+    assert_eq!(dropped(&metrics, "not-taken"), 1);
+    served.join().expect("served");
+}
+
+#[test]
 fn a_flush_does_not_wait_for_a_collector_that_never_answers() {
-    let (address, served) = collector(None);
+    let (address, served) = collector(&[]);
     let (traces, _metrics) = started(&address);
     let tracer = traces.tracer("order", "order-1");
     settled(&tracer);

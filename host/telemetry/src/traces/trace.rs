@@ -12,6 +12,9 @@ use super::recording::{About, Attempt, Child, Ended, Phase, Recording, What};
 use super::{Source, random_span_id};
 use crate::metrics::EventOutcome;
 
+/// An event that is handled at once has fewer.
+const CHILDREN_USUALLY: usize = 8;
+
 /// The trace of one event. Dropped before [`Trace::end`], it tells of a
 /// released event, unless that has only waited.
 #[derive(Debug, Default)]
@@ -64,7 +67,7 @@ impl Trace {
                 parent,
                 began: about.began,
                 about,
-                children: Vec::new(),
+                children: Vec::with_capacity(CHILDREN_USUALLY),
                 spans: 0,
                 cut: 0,
                 death: None,

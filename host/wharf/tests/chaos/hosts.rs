@@ -22,9 +22,6 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(2);
 /// A host is known to stay after two leases, owners look every other second, and
 /// what moves moves in lots.
 const SPREAD_WITHIN: Duration = Duration::from_secs(45);
-/// Attempts that had passed the last look at the lease when their host was stopped,
-/// and had not written that they begin.
-const PASSED_BEFORE: usize = 2;
 /// Hosts that refuse a version, beside the one that runs it.
 const UNFIT: usize = 4;
 
@@ -105,17 +102,16 @@ async fn a_host_that_was_stopped_past_its_lease_and_goes_on_does_no_harm() {
     let _machine = alone().await;
     let site = Site::provisioned(fleet::plan()).await;
     let client = site.client().await;
-    let spec = orders(2_000, 60.0);
-    let freeze = async {
-        let mut fleet = Fleet::of(&site, 1).await;
-        fleet.until_owned_by(0, SOON).await;
-        fleet.add().await;
+    let spec = orders(2_400, 60.0);
+    let mut fleet = Fleet::of(&site, 1).await;
+    fleet.until_owned_by(0, SOON).await;
+    fleet.add().await;
+    let freezes = async {
         for (stopped, other) in [(0, 1), (1, 0), (0, 1), (1, 0)] {
             freeze(&fleet, stopped, other).await;
         }
-        fleet
     };
-    let (fleet, ()) = tokio::join!(freeze, place(&client, &spec));
+    tokio::join!(freezes, place(&client, &spec));
     assert_balanced(&site, &fleet.hosts(), spec.orders, "").await;
 }
 
@@ -126,7 +122,7 @@ async fn freeze(fleet: &Fleet<'_>, stopped: usize, other: usize) {
     let epochs = fleet.epochs().await;
     let from_ms = attempts::now_ms();
     fleet.signal(stopped, Signal::CONT);
-    fleet.until_settled("order", 100).await;
+    fleet.until_passed("order", 100).await;
     let to_ms = attempts::now_ms();
     // Whatever is not its own again by now has been the other's all the while.
     let now = fleet.epochs().await;
@@ -139,8 +135,11 @@ async fn freeze(fleet: &Fleet<'_>, stopped: usize, other: usize) {
     let begun = |handler: &&str| account.begun_between(handler, from_ms, to_ms);
     let begun: usize = others.iter().map(begun).sum();
     println!("host {stopped} went on, and began {begun} attempts on {others:?}");
+    // One for each of the host's workers may have passed the last look at the lease
+    // when it was stopped, and not have said that it begins.
+    let passed_before = std::thread::available_parallelism().expect("a number");
     assert!(
-        begun <= PASSED_BEFORE,
+        begun <= passed_before.get(),
         "it began {begun} on what it had lost"
     );
 }

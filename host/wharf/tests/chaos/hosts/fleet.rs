@@ -118,19 +118,20 @@ impl<'a> Fleet<'a> {
         account.expect("it has run")
     }
 
-    /// Waits until another so many events of a handler are settled.
-    pub async fn until_settled(&self, handler: &str, more: u64) {
+    /// Waits until a handler's owner has written down that it is past another so many
+    /// messages of the stream.
+    pub async fn until_passed(&self, handler: &str, more: u64) {
         let ledger = self.site.ledger(handler).await;
         let wanted = ledger.checkpoint().await.watermark + more;
-        let what = format!("{more} more events of {handler} to be settled");
+        let what = format!("{handler} to pass {more} more messages");
         until(&what, SOON, async || {
-            let settled = ledger.checkpoint().await.watermark;
-            (settled >= wanted).then_some(())
+            let passed = ledger.checkpoint().await.watermark;
+            (passed >= wanted).then_some(())
         })
         .await;
     }
 
-    /// How often each ordered handler has changed hands.
+    /// How often each ordered handler has been taken, by whichever host.
     pub async fn epochs(&self) -> BTreeMap<&'static str, u64> {
         let mut epochs = BTreeMap::new();
         for handler in ORDERED {
