@@ -14,6 +14,7 @@ use hyper_util::rt::TokioExecutor;
 use prost::Message as _;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::time::{Instant, sleep_until, timeout_at};
+use wharf_core::backoff::Backoff;
 
 use super::otlp::Answer;
 use crate::Error;
@@ -27,12 +28,13 @@ const PASSING: [StatusCode; 4] = [
     StatusCode::SERVICE_UNAVAILABLE,
     StatusCode::GATEWAY_TIMEOUT,
 ];
-/// Before each repetition, at the least.
-const PAUSES: [Duration; 3] = [
-    Duration::from_millis(100),
-    Duration::from_millis(200),
-    Duration::from_millis(400),
-];
+const TRIES_MAX: u32 = 4;
+/// Before each repetition, at the least; at the most twice as long.
+const BACKOFF: Backoff = Backoff {
+    initial: Duration::from_millis(100),
+    factor: 2.0,
+    cap: Duration::from_millis(400),
+};
 
 #[derive(Debug)]
 pub(super) struct Client {
@@ -53,9 +55,7 @@ impl Client {
         let pool = Pool::builder(TokioExecutor::new()).build(connector);
         Ok(Self { pool, timeout })
     }
-}
 
-impl Client {
     /// Sends it, and again a few times where the protocol says that this may help
     /// ("OTLP/HTTP", "Failures"), all within one time-out. What the collector says
     /// when it takes it.
@@ -64,19 +64,22 @@ impl Client {
     /// Why the collector did not take it.
     pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, String> {
         let due = Instant::now() + self.timeout;
-        let mut pauses = PAUSES.into_iter();
+        let mut tries = 0;
         loop {
+            tries += 1;
             let sent = timeout_at(due, self.send_once(request.clone())).await;
             let Refused { reason, again } = match sent {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(refused)) => refused,
                 Err(_) => return Err("no answer within OTEL_EXPORTER_OTLP_TIMEOUT".to_owned()),
             };
-            let (Some(after), Some(pause)) = (again, pauses.next()) else {
+            let Some(after) = again.filter(|_| tries < TRIES_MAX) else {
                 return Err(reason);
             };
             // Hosts that were refused together do not come back together.
-            let next = Instant::now() + after + pause.mul_f64(rand::random_range(1.0..2.0));
+            let jitter = BACKOFF.delay_ms(tries, None, rand::random());
+            let pause = Duration::from_millis(BACKOFF.ceiling_ms(tries) + jitter);
+            let next = Instant::now() + after + pause;
             if next >= due {
                 return Err(reason);
             }

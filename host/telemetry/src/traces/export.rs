@@ -133,34 +133,24 @@ impl Sender {
                 Err(_) => Err("no answer within OTEL_BSP_EXPORT_TIMEOUT".to_owned()),
             }
         };
-        match self.runtime.block_on(export) {
-            Ok(answer) => self.taken(answer.partial.unwrap_or_default(), count),
-            Err(reason) => {
-                self.queue.metrics.lost(SpanLoss::NotTaken, count);
-                if !std::mem::replace(&mut self.failing, true) {
-                    tracing::warn!(
-                        endpoint = %self.endpoint,
-                        reason,
-                        "the collector does not take spans; they are dropped and counted"
-                    );
-                }
+        let (lost, reason) = match self.runtime.block_on(export) {
+            Ok(answer) => {
+                let Partial { rejected, message } = answer.partial.unwrap_or_default();
+                let rejected = usize::try_from(rejected).unwrap_or(0);
+                (rejected.min(count), message)
             }
-        }
-    }
-
-    /// The collector took it, all or in part.
-    fn taken(&mut self, partial: Partial, count: usize) {
-        let rejected = usize::try_from(partial.rejected).map_or(0, |rejected| rejected.min(count));
-        self.queue.metrics.exported(count - rejected);
-        self.queue.metrics.lost(SpanLoss::NotTaken, rejected);
-        let failing = rejected > 0;
-        let failed = std::mem::replace(&mut self.failing, failing);
-        match (failing, failed) {
+            Err(reason) => (count, reason),
+        };
+        self.queue.metrics.exported(count - lost);
+        self.queue.metrics.lost(SpanLoss::NotTaken, lost);
+        let failing = lost > 0;
+        match (failing, std::mem::replace(&mut self.failing, failing)) {
             (true, false) => tracing::warn!(
                 endpoint = %self.endpoint,
-                rejected,
-                reason = partial.message,
-                "the collector does not take all spans; the others are dropped and counted"
+                lost,
+                of = count,
+                reason,
+                "the collector does not take spans; they are dropped and counted"
             ),
             (false, true) => {
                 tracing::info!(endpoint = %self.endpoint, "the collector takes spans again");

@@ -21,7 +21,6 @@ const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 fn config(endpoint: &str, waiting_max: &str, batch_max: &str) -> Config {
     let values = BTreeMap::from([
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
-        ("OTEL_EXPORTER_OTLP_TIMEOUT", "2000"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", waiting_max),
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", batch_max),
         ("OTEL_BSP_SCHEDULE_DELAY", "3600000"),
@@ -465,11 +464,7 @@ fn next_request(listener: &TcpListener) -> (TcpStream, Vec<u8>) {
     (stream, seen)
 }
 
-fn started(endpoint: &str) -> (Traces, Metrics) {
-    started_with(endpoint, |_| ())
-}
-
-fn started_with(endpoint: &str, change: impl FnOnce(&mut Config)) -> (Traces, Metrics) {
+fn started(endpoint: &str, timeout: Duration) -> (Traces, Metrics) {
     let metrics = Metrics::new("0.0.0", &crate::logs::Dropped::default());
     let identity = Identity {
         version: "1.2.3",
@@ -477,17 +472,24 @@ fn started_with(endpoint: &str, change: impl FnOnce(&mut Config)) -> (Traces, Me
     };
     let mut config = config(endpoint, "100", "50");
     config.headers.insert("api-key".into(), "k".into());
-    change(&mut config);
+    config.timeout = timeout;
     let traces = Traces::start(&config, identity, metrics.spans()).expect("it starts");
     (traces, metrics)
 }
 
+/// Two spans, sent to a collector that gives these answers, or given up. Joining it
+/// would last for ever where it was asked less often.
+fn flushed(answers: &'static [&'static str]) -> (Metrics, thread::JoinHandle<Vec<u8>>) {
+    let (address, served) = collector(answers);
+    let (traces, metrics) = started(&address, Duration::from_secs(60));
+    settled(&traces.tracer("order", "order-1"));
+    assert!(traces.flush(Duration::from_secs(30)));
+    (metrics, served)
+}
+
 #[test]
 fn a_flush_sends_what_waits_and_says_so() {
-    let (address, served) = collector(&["200 OK"]);
-    let (traces, metrics) = started(&address);
-    settled(&traces.tracer("order", "order-1"));
-    assert!(traces.flush(Duration::from_secs(10)));
+    let (metrics, served) = flushed(&["200 OK"]);
     let seen = served.join().expect("served");
     let text = String::from_utf8_lossy(&seen);
     assert!(text.starts_with("POST /v1/traces HTTP/1.1\r\n"), "{text}");
@@ -506,26 +508,19 @@ fn a_flush_sends_what_waits_and_says_so() {
 
 #[test]
 fn a_collector_that_refuses_costs_its_batch_and_is_counted() {
-    let (address, served) = collector(&["400 Bad Request"]);
-    let (traces, metrics) = started(&address);
-    settled(&traces.tracer("order", "order-1"));
-    assert!(traces.flush(Duration::from_secs(10)));
+    let (metrics, served) = flushed(&["400 Bad Request"]);
     served.join().expect("served");
     assert_eq!(dropped(&metrics, "not-taken"), 2);
 }
 
 #[test]
 fn what_a_busy_collector_refuses_is_sent_again() {
-    let (address, served) = collector(&[
+    let began = Instant::now();
+    let (metrics, served) = flushed(&[
         "503 Service Unavailable",
         "429 Too Many Requests\r\nretry-after: 1",
         "200 OK",
     ]);
-    let patient = |config: &mut Config| config.timeout = Duration::from_secs(60);
-    let (traces, metrics) = started_with(&address, patient);
-    settled(&traces.tracer("order", "order-1"));
-    let began = Instant::now();
-    assert!(traces.flush(Duration::from_secs(30)));
     assert!(began.elapsed() >= Duration::from_secs(1), "it was to wait");
     let all = metrics.encode();
     assert!(all.contains("wharf_spans_exported_total 2"), "{all}");
@@ -535,11 +530,7 @@ fn what_a_busy_collector_refuses_is_sent_again() {
 
 #[test]
 fn a_collector_that_asks_for_more_time_than_there_is_is_not_waited_for() {
-    let (address, served) = collector(&["429 Too Many Requests\r\nretry-after: 3600"]);
-    let patient = |config: &mut Config| config.timeout = Duration::from_secs(60);
-    let (traces, metrics) = started_with(&address, patient);
-    settled(&traces.tracer("order", "order-1"));
-    assert!(traces.flush(Duration::from_secs(30)));
+    let (metrics, served) = flushed(&["429 Too Many Requests\r\nretry-after: 3600"]);
     assert_eq!(dropped(&metrics, "not-taken"), 2);
     served.join().expect("served");
 }
@@ -547,11 +538,8 @@ fn a_collector_that_asks_for_more_time_than_there_is_is_not_waited_for() {
 #[test]
 fn what_a_collector_takes_in_part_is_counted_in_parts() {
     // partial_success { rejected_spans: 1, error_message: "no" }
-    let (address, served) =
-        collector(&["200 OK\r\ncontent-length: 8\r\n\r\n\x0a\x06\x08\x01\x12\x02no"]);
-    let (traces, metrics) = started(&address);
-    settled(&traces.tracer("order", "order-1"));
-    assert!(traces.flush(Duration::from_secs(10)));
+    let (metrics, served) =
+        flushed(&["200 OK\r\ncontent-length: 8\r\n\r\n\x0a\x06\x08\x01\x12\x02no"]);
     let all = metrics.encode();
     assert!(all.contains("wharf_spans_exported_total 1"), "{all}");
     assert_eq!(dropped(&metrics, "not-taken"), 1);
@@ -561,7 +549,7 @@ fn what_a_collector_takes_in_part_is_counted_in_parts() {
 #[test]
 fn a_flush_does_not_wait_for_a_collector_that_never_answers() {
     let (address, served) = collector(&[]);
-    let (traces, _metrics) = started(&address);
+    let (traces, _metrics) = started(&address, Duration::from_secs(2));
     let tracer = traces.tracer("order", "order-1");
     settled(&tracer);
     let began = Instant::now();

@@ -1,6 +1,6 @@
 //! One turn at a time for each event of a handler without order.
 
-use std::collections::hash_map::Entry;
+use std::collections::hash_map::{Entry, VacantEntry};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -28,11 +28,7 @@ impl AtWork {
     pub fn try_begin(&self, event: EventHash) -> Option<Turn> {
         match self.events().entry(event) {
             Entry::Occupied(_) => None,
-            Entry::Vacant(place) => {
-                // Copies are rare: an empty line takes no memory.
-                place.insert(Waiting::new());
-                Some(self.turn(event, false))
-            }
+            Entry::Vacant(place) => Some(self.first(place)),
         }
     }
 
@@ -41,23 +37,22 @@ impl AtWork {
     /// # Cancel safety
     /// Safe: it gives up its place.
     pub async fn begin(&self, event: EventHash) -> Turn {
-        loop {
-            let turn = match self.events().entry(event) {
-                Entry::Occupied(mut waiting) => {
-                    let (give, turn) = oneshot::channel();
-                    waiting.get_mut().push_back(give);
-                    turn
-                }
-                Entry::Vacant(place) => {
-                    place.insert(Waiting::new());
-                    return self.turn(event, false);
-                }
-            };
-            // Whoever has the turn gives it on, and never only lets it go.
-            if let Ok(turn) = turn.await {
-                return turn;
+        let turn = match self.events().entry(event) {
+            Entry::Vacant(place) => return self.first(place),
+            Entry::Occupied(mut waiting) => {
+                let (give, turn) = oneshot::channel();
+                waiting.get_mut().push_back(give);
+                turn
             }
-        }
+        };
+        turn.await.expect("whoever has the turn gives it on")
+    }
+
+    fn first(&self, place: VacantEntry<'_, EventHash, Waiting>) -> Turn {
+        let turn = self.turn(*place.key(), false);
+        // Copies are rare: an empty line takes no memory.
+        place.insert(Waiting::new());
+        turn
     }
 
     fn turn(&self, event: EventHash, had_to_wait: bool) -> Turn {

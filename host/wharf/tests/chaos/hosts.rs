@@ -11,7 +11,7 @@ use wharf_demo::draw;
 use crate::alone;
 use crate::crashes::seed;
 use crate::shop::{ORDERED, assert_balanced, orders, place};
-use crate::support::{SOON, Site};
+use crate::support::{SOON, Site, now_ms};
 use attempts::assert_no_key_was_worked_twice_at_once;
 use fleet::{Fleet, LEASE};
 
@@ -120,10 +120,10 @@ async fn freeze(fleet: &Fleet<'_>, stopped: usize, other: usize) {
     fleet.signal(stopped, Signal::STOP);
     fleet.until_owned_by(other, SOON).await;
     let epochs = fleet.epochs().await;
-    let from_ms = attempts::now_ms();
+    let from_ms = now_ms();
     fleet.signal(stopped, Signal::CONT);
     fleet.until_passed("order", 100).await;
-    let to_ms = attempts::now_ms();
+    let to_ms = now_ms();
     // Whatever is not its own again by now has been the other's all the while.
     let now = fleet.epochs().await;
     let others: Vec<&str> = ORDERED

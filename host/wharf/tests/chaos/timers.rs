@@ -1,7 +1,5 @@
 //! Timers across crashes.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use async_nats::jetstream;
 use async_nats::jetstream::context::PublishErrorKind;
 use wharf_core::record::Record;
@@ -9,7 +7,7 @@ use wharf_demo::stream::Stream;
 
 use crate::beside_others;
 use crate::probe::{Probe, until_unsettled};
-use crate::support::{SOON, until};
+use crate::support::{SOON, now_ms, until};
 
 /// What has fired lies there until it is acknowledged.
 const FIRINGS: &str = "wt.probe-1.f.0.*";
@@ -125,11 +123,4 @@ async fn fill(jetstream: &jetstream::Context) {
             }
         }
     }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("a clock after 1970");
-    u64::try_from(since.as_millis()).expect("milliseconds fit")
 }

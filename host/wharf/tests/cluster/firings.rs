@@ -1,7 +1,5 @@
 //! Timers that a late owner knows nothing of.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use bytes::Bytes;
 use rustix::process::Signal;
 use wharf_core::ids::entity_token;
@@ -15,7 +13,7 @@ use wharf_jetstream::timers::{ArmResult, Timers};
 
 use crate::ALONE;
 use crate::stand::{Stand, until_at_rest};
-use crate::support::{SOON, until};
+use crate::support::{SOON, now_ms, until};
 
 /// What has fired lies there until it is acknowledged.
 const FIRINGS: &str = "wt.probe-1.f.0.*";
@@ -118,11 +116,4 @@ async fn until_acknowledged(stand: &Stand) {
         left.is_empty().then_some(())
     })
     .await;
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("a clock after 1970");
-    u64::try_from(since.as_millis()).expect("milliseconds fit")
 }

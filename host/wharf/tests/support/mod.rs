@@ -9,7 +9,7 @@ pub mod rollout;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_nats::Client;
 use tempfile::TempDir;
@@ -311,4 +311,12 @@ pub async fn until<T, F: Future<Output = Option<T>>>(
 /// Handlers compiled by an earlier test start at once.
 fn compiled() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("host-cache")
+}
+
+/// On the clock of this machine, which the hosts' logs have too.
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a clock after 1970");
+    u64::try_from(since.as_millis()).expect("milliseconds fit")
 }

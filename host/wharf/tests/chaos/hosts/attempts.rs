@@ -7,19 +7,21 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::support::now_ms;
+
 /// A host's account of its attempts.
 pub struct Account {
     pub number: usize,
     log: PathBuf,
     /// When the process was seen to be gone.
-    ended_ms: Option<i128>,
+    ended_ms: Option<u64>,
 }
 
 /// A time in which a key was at work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Span {
-    begun_ms: i128,
-    ended_ms: i128,
+    begun_ms: u64,
+    ended_ms: u64,
     event_id: String,
     log: PathBuf,
 }
@@ -32,7 +34,7 @@ struct Line {
     begins: bool,
     entity: Entity,
     event_id: String,
-    at_ms: i128,
+    at_ms: u64,
 }
 
 impl Line {
@@ -70,7 +72,7 @@ impl Account {
     }
 
     /// Attempts on a handler's events that it began in between.
-    pub fn begun_between(&self, handler: &str, from_ms: i128, to_ms: i128) -> usize {
+    pub fn begun_between(&self, handler: &str, from_ms: u64, to_ms: u64) -> usize {
         let lines = self.lines();
         let begun = lines.iter().filter(|line| {
             line.begins && line.entity.0 == handler && (from_ms..to_ms).contains(&line.at_ms)
@@ -88,7 +90,7 @@ impl Account {
     }
 
     fn read(&self, spans: &mut BTreeMap<Entity, Vec<Span>>) {
-        let mut open: BTreeMap<(Entity, String), i128> = BTreeMap::new();
+        let mut open: BTreeMap<(Entity, String), u64> = BTreeMap::new();
         for line in self.lines() {
             let Line {
                 begins,
@@ -112,7 +114,7 @@ impl Account {
         for ((entity, event_id), begun_ms) in open {
             let span = Span {
                 begun_ms,
-                ended_ms: self.ended_ms.unwrap_or(i128::MAX),
+                ended_ms: self.ended_ms.unwrap_or(u64::MAX),
                 event_id,
                 log: self.log.clone(),
             };
@@ -155,11 +157,6 @@ pub fn assert_no_key_was_worked_twice_at_once(accounts: &[Account]) {
     );
 }
 
-/// On the clock of the logs.
-pub fn now_ms() -> i128 {
-    millis(OffsetDateTime::now_utc())
-}
-
-fn millis(time: OffsetDateTime) -> i128 {
-    time.unix_timestamp_nanos() / 1_000_000
+fn millis(time: OffsetDateTime) -> u64 {
+    u64::try_from(time.unix_timestamp_nanos() / 1_000_000).expect("after 1970")
 }

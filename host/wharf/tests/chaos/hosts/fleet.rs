@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use wharf_core::checkpoint::Checkpoint;
 use wharf_core::report::{self, HostReport, Refused};
 use wharf_demo::HostProcess;
 use wharf_demo::process::{HostOptions, free_port, loopback};
@@ -106,26 +107,27 @@ impl<'a> Fleet<'a> {
             let ended = host.term(GRACE).await.expect("SIGTERM is sent");
             assert!(ended.success(), "{ended}");
         }
-        let mut accounts = self.accounts.iter_mut().rev();
-        let account = accounts.find(|account| account.number == number);
-        account.expect("it has run").ended();
+        let newest = self.newest(number);
+        self.accounts[newest].ended();
     }
 
     /// Of the host's process that started last.
     pub fn account(&self, number: usize) -> &Account {
-        let mut accounts = self.accounts.iter().rev();
-        let account = accounts.find(|account| account.number == number);
-        account.expect("it has run")
+        &self.accounts[self.newest(number)]
+    }
+
+    fn newest(&self, number: usize) -> usize {
+        let of_it = |account: &Account| account.number == number;
+        self.accounts.iter().rposition(of_it).expect("it has run")
     }
 
     /// Waits until a handler's owner has written down that it is past another so many
     /// messages of the stream.
     pub async fn until_passed(&self, handler: &str, more: u64) {
-        let ledger = self.site.ledger(handler).await;
-        let wanted = ledger.checkpoint().await.watermark + more;
+        let wanted = self.checkpoint(handler).await.watermark + more;
         let what = format!("{handler} to pass {more} more messages");
         until(&what, SOON, async || {
-            let passed = ledger.checkpoint().await.watermark;
+            let passed = self.checkpoint(handler).await.watermark;
             (passed >= wanted).then_some(())
         })
         .await;
@@ -135,8 +137,7 @@ impl<'a> Fleet<'a> {
     pub async fn epochs(&self) -> BTreeMap<&'static str, u64> {
         let mut epochs = BTreeMap::new();
         for handler in ORDERED {
-            let checkpoint = self.site.ledger(handler).await.checkpoint().await;
-            epochs.insert(handler, checkpoint.epoch);
+            epochs.insert(handler, self.checkpoint(handler).await.epoch);
         }
         epochs
     }
@@ -221,9 +222,13 @@ impl<'a> Fleet<'a> {
         .await
     }
 
+    async fn checkpoint(&self, handler: &str) -> Checkpoint {
+        self.site.ledger(handler).await.checkpoint().await
+    }
+
     /// None while nobody owns it.
     async fn owner(&self, handler: &str) -> Option<String> {
-        let checkpoint = self.site.ledger(handler).await.checkpoint().await;
+        let checkpoint = self.checkpoint(handler).await;
         (!checkpoint.released).then_some(checkpoint.owner)
     }
 
