@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use data_encoding::HEXLOWER;
+
 /// One span of one trace, as a `traceparent` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Context {
@@ -58,12 +60,12 @@ impl Context {
 /// The `traceparent` itself.
 impl fmt::Display for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            trace_id,
-            span_id,
-            flags,
-        } = self;
-        write!(f, "00-{trace_id:032x}-{span_id:016x}-{flags:02x}")
+        // Written for each emission: one piece, without a formatter for each part.
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        HEXLOWER.encode_mut(&self.trace_id.to_be_bytes(), &mut text[3..35]);
+        HEXLOWER.encode_mut(&self.span_id.to_be_bytes(), &mut text[36..52]);
+        HEXLOWER.encode_mut(&[self.flags], &mut text[53..55]);
+        f.write_str(str::from_utf8(&text).expect("hexadecimal digits and dashes"))
     }
 }
 

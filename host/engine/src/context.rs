@@ -33,7 +33,9 @@ const RANDOM_BYTES_MAX: u64 = 64 << 10;
 
 /// The data of one store.
 pub(crate) struct Context {
-    wasi: WasiCtx,
+    /// Made when the guest first asks for it: most never do.
+    wasi: Option<WasiCtx>,
+    wasi_seed: u128,
     table: ResourceTable,
     pub(crate) limiter: Limiter,
     pub(crate) desk: Arc<Desk>,
@@ -105,7 +107,8 @@ impl Context {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
         Self {
-            wasi: wasi(&desk, seed),
+            wasi: None,
+            wasi_seed: seed,
             table,
             limiter: Limiter::new(component.settings.limits.memory_bytes),
             desk,
@@ -118,9 +121,16 @@ impl Context {
 
 impl WasiView for Context {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        let Self {
+            wasi,
+            wasi_seed,
+            desk,
+            table,
+            ..
+        } = self;
         WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
+            ctx: wasi.get_or_insert_with(|| self::wasi(desk, *wasi_seed)),
+            table,
         }
     }
 }

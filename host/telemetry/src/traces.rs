@@ -2,8 +2,8 @@
 //!
 //! A [`Tracer`] begins a [`Trace`] for each event: the span `process …` and
 //! what happens below it. While the event is worked on, instants and small
-//! values are kept, nothing else; when it ends they go into a bounded queue as
-//! one value. A thread makes spans of them and sends them in batches.
+//! values are kept, nothing else; when it ends its spans are written, as bytes of
+//! the protocol, into a bounded queue. A thread sends them in batches.
 //!
 //! Whoever traces never waits: a full queue, like a batch that the collector
 //! does not take, is dropped and counted. Without a configuration nothing is
@@ -30,6 +30,7 @@ use wharf_core::trace::{Context, SAMPLED};
 use crate::Error;
 use crate::metrics::SpanMetrics;
 pub use config::{Config, Problem};
+use otlp::Message;
 use queue::Queue;
 pub use recording::{About, Attempt, Call, Phase};
 pub use sampler::Sampler;
@@ -63,8 +64,8 @@ pub struct Tracer(Option<Arc<Source>>);
 #[derive(Debug)]
 struct Source {
     shared: Arc<Shared>,
-    handler: String,
-    lineage: String,
+    /// What is the same in all its spans `process …`.
+    attributes: Message,
 }
 
 impl Traces {
@@ -94,8 +95,7 @@ impl Traces {
         Tracer(self.0.clone().map(|shared| {
             Arc::new(Source {
                 shared,
-                handler: handler.to_owned(),
-                lineage: lineage.to_owned(),
+                attributes: span_data::of_source(handler, lineage),
             })
         }))
     }

@@ -1,4 +1,4 @@
-//! The thread that makes spans and sends them.
+//! The thread that sends spans.
 //!
 //! Threads of their own, with a runtime of their own: whatever a collector does,
 //! no worker of the host is ever in it.
@@ -17,9 +17,8 @@ use tokio::runtime::{Builder, Runtime};
 use super::Identity;
 use super::client::Client;
 use super::config::Config;
-use super::otlp::{self, Partial, Spans};
+use super::otlp::{self, Partial};
 use super::queue::Queue;
-use super::span_data::{Anchor, append};
 use crate::Error;
 use crate::metrics::SpanLoss;
 
@@ -106,12 +105,7 @@ fn resource(config: &Config, identity: Identity<'_>) -> BTreeMap<String, String>
 
 impl Sender {
     fn send_next(&mut self) {
-        let events = self.queue.next();
-        let anchor = Anchor::now();
-        let mut spans = Spans::default();
-        for event in events {
-            append(&mut spans, &event, &anchor);
-        }
+        let spans = self.queue.next();
         let mut from = 0;
         while from < spans.len() {
             let to = spans.len().min(from + self.batch_max);

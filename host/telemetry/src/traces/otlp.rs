@@ -124,6 +124,12 @@ impl Attributes<'_> {
         self.pair(key, |any| any.varint(3, value))
     }
 
+    /// Attributes that were written before, as this same field.
+    pub(super) fn written(&mut self, attributes: &Message) -> &mut Self {
+        self.message.0.extend_from_slice(&attributes.0);
+        self
+    }
+
     fn pair(&mut self, key: &str, value: impl FnOnce(&mut Message)) -> &mut Self {
         self.message.message(self.field, |pair| {
             pair.text(1, key);
@@ -142,6 +148,27 @@ impl Spans {
 
     pub(super) fn len(&self) -> usize {
         self.ends.len()
+    }
+
+    /// Empties it and keeps its memory.
+    pub(super) fn clear(&mut self) {
+        self.message.0.clear();
+        self.ends.clear();
+    }
+
+    /// Those of another, behind its own.
+    pub(super) fn extend(&mut self, other: &Self) {
+        let before = self.message.0.len();
+        self.message.0.extend_from_slice(&other.message.0);
+        self.ends.extend(other.ends.iter().map(|end| before + end));
+    }
+
+    /// An empty one that need not grow to become as large as this.
+    pub(super) fn fresh(&self) -> Self {
+        Self {
+            message: Message(Vec::with_capacity(self.message.0.len())),
+            ends: Vec::with_capacity(self.ends.len()),
+        }
     }
 
     /// Those from the `from`th on, `to` not included.

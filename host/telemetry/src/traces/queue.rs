@@ -1,15 +1,19 @@
 //! A bounded queue between those who trace and the thread that sends.
 //!
-//! Bounded in spans, as the specification counts. The thread is woken when a
-//! batch is full, not for each event: it looks for itself when the delay is
-//! over.
+//! Bounded in spans, as the specification counts. An event's spans are written
+//! by whoever ended it, so that nothing of it is freed on another thread than it
+//! came from; what waits is bytes. The thread is woken when a batch is full, not
+//! for each event: it looks for itself when the delay is over.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::config::Batches;
+use super::otlp::Spans;
 use super::recording::Ended;
+use super::span_data;
 use crate::metrics::{SpanLoss, SpanMetrics};
 
 #[derive(Debug)]
@@ -25,13 +29,19 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct Line {
-    waiting: VecDeque<Ended>,
-    /// Of `waiting`.
+    full: VecDeque<Spans>,
+    filling: Spans,
+    /// Of both.
     spans: usize,
     /// The thread has taken a batch and is not done with it.
     sending: bool,
     /// Batches go out as they are, full or not.
     flushing: bool,
+}
+
+thread_local! {
+    /// One event's spans, until they are in the queue.
+    static WRITTEN: RefCell<Spans> = RefCell::default();
 }
 
 impl Queue {
@@ -47,20 +57,23 @@ impl Queue {
 
     /// Takes an event's spans, or drops and counts them when there is no room.
     /// Never waits for the collector.
-    pub(super) fn push(&self, ended: Ended) {
-        let spans = ended.spans();
+    pub(super) fn push(&self, ended: &Ended) {
         self.metrics.lost(SpanLoss::TooMany, ended.recording.cut);
+        WRITTEN.with_borrow_mut(|written| {
+            written.clear();
+            span_data::append(written, ended);
+            self.take_in(written);
+        });
+    }
+
+    fn take_in(&self, event: &Spans) {
         let mut line = self.lock();
-        if line.spans + spans > self.batches.waiting_max {
+        if line.spans + event.len() > self.batches.waiting_max {
             drop(line);
-            self.metrics.lost(SpanLoss::QueueFull, spans);
+            self.metrics.lost(SpanLoss::QueueFull, event.len());
             return;
         }
-        let before = line.spans;
-        line.spans += spans;
-        line.waiting.push_back(ended);
-        let full = self.batches.batch_max;
-        if before < full && line.spans >= full {
+        if line.push(event, self.batches.batch_max) {
             drop(line);
             self.filled.notify_one();
         }
@@ -68,16 +81,16 @@ impl Queue {
 
     /// The next batch: a full one, or what there is when the delay is over.
     /// Blocks the calling thread.
-    pub(super) fn next(&self) -> Vec<Ended> {
+    pub(super) fn next(&self) -> Spans {
         let mut line = self.lock();
         line.sending = false;
         self.emptied.notify_all();
         let mut due = Instant::now() + self.batches.delay;
         loop {
             let left = due.saturating_duration_since(Instant::now());
-            let full = line.spans >= self.batches.batch_max;
-            if !line.waiting.is_empty() && (full || line.flushing || left.is_zero()) {
-                return self.take(&mut line);
+            let any = line.flushing || left.is_zero();
+            if let Some(batch) = line.take(any) {
+                return batch;
             }
             if left.is_zero() {
                 due = Instant::now() + self.batches.delay;
@@ -94,7 +107,7 @@ impl Queue {
         let mut line = self.lock();
         line.flushing = true;
         self.filled.notify_all();
-        while line.sending || !line.waiting.is_empty() {
+        while line.sending || line.spans > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -103,26 +116,44 @@ impl Queue {
             line = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         line.flushing = false;
-        !line.sending && line.waiting.is_empty()
-    }
-
-    /// Whole events, of as many spans as a batch has; a larger one alone.
-    fn take(&self, line: &mut Line) -> Vec<Ended> {
-        let mut batch = Vec::new();
-        let mut spans = 0;
-        while let Some(next) = line.waiting.front().map(Ended::spans) {
-            if spans > 0 && spans + next > self.batches.batch_max {
-                break;
-            }
-            spans += next;
-            batch.extend(line.waiting.pop_front());
-        }
-        line.spans -= spans;
-        line.sending = true;
-        batch
+        !line.sending && line.spans == 0
     }
 
     fn lock(&self) -> MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Line {
+    /// One more event, whole: a batch has at most `batch_max` spans, or one event.
+    /// True when that made the first batch full.
+    fn push(&mut self, event: &Spans, batch_max: usize) -> bool {
+        let before = self.full.len();
+        if self.filling.len() > 0 && self.filling.len() + event.len() > batch_max {
+            self.close();
+        }
+        self.filling.extend(event);
+        self.spans += event.len();
+        if self.filling.len() >= batch_max {
+            self.close();
+        }
+        before == 0 && !self.full.is_empty()
+    }
+
+    fn close(&mut self) {
+        let next = self.filling.fresh();
+        self.full
+            .push_back(std::mem::replace(&mut self.filling, next));
+    }
+
+    /// A full batch; `any` is content with less.
+    fn take(&mut self, any: bool) -> Option<Spans> {
+        if self.full.is_empty() && any && self.filling.len() > 0 {
+            self.close();
+        }
+        let batch = self.full.pop_front()?;
+        self.spans -= batch.len();
+        self.sending = true;
+        Some(batch)
     }
 }

@@ -1,4 +1,4 @@
-//! What is kept of one event until its spans are made.
+//! What is kept of one event until its spans are written.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -103,7 +103,7 @@ pub(super) struct Recording {
     pub(super) death: Option<String>,
 }
 
-/// An event whose spans can be made.
+/// An event whose spans can be written.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) recording: Box<Recording>,
@@ -147,12 +147,5 @@ impl What {
             Self::Phase(_) => 1,
             Self::Attempt(_, attempt) => 1 + attempt.calls.len(),
         }
-    }
-}
-
-impl Ended {
-    /// Spans that it will be.
-    pub(super) fn spans(&self) -> usize {
-        1 + self.recording.spans
     }
 }

@@ -14,16 +14,16 @@ use super::random_span_id;
 use super::recording::{Attempt, Call, Child, Ended, Phase, Recording, What};
 use crate::metrics::EventOutcome;
 
-/// One instant on both clocks. Taken anew for each batch, so that a wall clock
+/// One instant on both clocks. Taken anew for each event, so that a wall clock
 /// that is set does not leave all later spans beside it.
-pub(super) struct Anchor {
+struct Anchor {
     instant: Instant,
     time_ns: u64,
 }
 
 impl Anchor {
-    pub(super) fn now() -> Self {
-        let instant = Instant::now();
+    /// `instant` is now.
+    fn at_now(instant: Instant) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let nanos = since.map_or(0, |since| since.as_nanos());
         Self {
@@ -52,6 +52,8 @@ enum Kind {
 const PARENT_IS_KNOWN: u32 = 1 << 8;
 const PARENT_IS_REMOTE: u32 = 1 << 9;
 const STATUS_ERROR: u64 = 2;
+/// Of a span.
+const ATTRIBUTES: u32 = 9;
 
 /// A span before its attributes.
 struct Outline<'a> {
@@ -66,13 +68,14 @@ struct Outline<'a> {
     error: Option<Cow<'a, str>>,
 }
 
-/// Appends the event's spans, its own first.
-pub(super) fn append(spans: &mut Spans, event: &Ended, anchor: &Anchor) {
+/// Appends the spans of an event that ends now, its own first.
+pub(super) fn append(spans: &mut Spans, event: &Ended) {
     let Ended {
         recording,
         outcome,
         ended,
     } = event;
+    let anchor = Anchor::at_now(*ended);
     let code = match outcome {
         EventOutcome::Dead => Some(recording.death.as_deref().unwrap_or("dead")),
         _ => None,
@@ -90,25 +93,34 @@ pub(super) fn append(spans: &mut Spans, event: &Ended, anchor: &Anchor) {
         ended: *ended,
         error: code.map(Cow::from),
     };
-    span(spans, &outline, anchor, |attributes| {
+    span(spans, &outline, &anchor, |attributes| {
         of_process(attributes, recording, *outcome);
     });
     for child in &recording.children {
-        append_child(spans, recording.context, child, anchor);
+        append_child(spans, recording.context, child, &anchor);
     }
 }
 
-fn of_process(attributes: &mut Attributes<'_>, recording: &Recording, outcome: EventOutcome) {
-    let (source, about) = (&recording.source, &recording.about);
-    let attempts = || recording.children.iter().filter_map(attempt_of);
+/// The attributes that all spans `process …` of a handler have.
+pub(super) fn of_source(handler: &str, lineage: &str) -> Message {
+    let mut attributes = Message::default();
     attributes
+        .attributes(ATTRIBUTES)
         .text("messaging.system", "nats")
         .text("messaging.operation.type", "process")
         .text("messaging.operation.name", "process")
+        .text("messaging.consumer.group.name", handler)
+        .text("wharf.lineage", lineage);
+    attributes
+}
+
+fn of_process(attributes: &mut Attributes<'_>, recording: &Recording, outcome: EventOutcome) {
+    let about = &recording.about;
+    let attempts = || recording.children.iter().filter_map(attempt_of);
+    attributes
+        .written(&recording.source.attributes)
         .text("messaging.destination.name", &about.destination)
         .text("messaging.message.id", &about.message_id)
-        .text("messaging.consumer.group.name", &source.handler)
-        .text("wharf.lineage", &source.lineage)
         .text("wharf.key", &about.key)
         .text("wharf.outcome", outcome.as_str())
         .number("wharf.attempts", attempts().count() as u64);
@@ -259,7 +271,7 @@ fn span(
         span.varint(6, outline.kind as u64);
         span.fixed64(7, anchor.at(outline.began));
         span.fixed64(8, anchor.at(outline.ended));
-        let mut named = span.attributes(9);
+        let mut named = span.attributes(ATTRIBUTES);
         attributes(&mut named);
         if let Some(code) = &outline.error {
             named.text("error.type", code);

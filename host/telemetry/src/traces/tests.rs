@@ -78,10 +78,7 @@ fn call(span_id: u64, result: CallResult, status: Option<u16>) -> Call {
 
 /// The spans of the next event in the queue.
 fn spans(queue: &Queue) -> Vec<Span> {
-    let mut spans = otlp::Spans::default();
-    for ended in queue.next() {
-        span_data::append(&mut spans, &ended, &span_data::Anchor::now());
-    }
+    let spans = queue.next();
     sent(&spans, 0, spans.len())
 }
 

@@ -210,7 +210,7 @@ impl<W: Future> Future for Spanned<'_, W> {
 
 fn hand_over(recording: Box<Recording>, outcome: EventOutcome) {
     let source = recording.source.clone();
-    source.shared.queue.push(Ended {
+    source.shared.queue.push(&Ended {
         recording,
         outcome,
         ended: Instant::now(),
