@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::event::Position;
 use crate::manifest::Subscription;
 use crate::ownership::Turn;
+use crate::pattern::{KeyRule, Pattern};
 
 /// The format that this version writes.
 pub const FORMAT: u8 = 1;
@@ -48,6 +49,26 @@ pub struct Checkpoint {
     /// For whom the owner has let go. Others leave it alone for a lease.
     #[prost(string, tag = "11")]
     pub successor: String,
+    /// The subscriptions behind `generation`.
+    #[prost(message, repeated, tag = "12")]
+    pub on: Vec<Reads>,
+    /// They count behind this sequence: what lies there or before it was settled
+    /// by an earlier generation, or lay before the handler's first event.
+    #[prost(uint64, tag = "13")]
+    pub counts_behind: u64,
+    /// Revision of the deployment that turned it to `generation`; 0 at first.
+    #[prost(uint64, tag = "14")]
+    pub revision: u64,
+}
+
+/// One `[[on]]` in the texts of its manifest, without its types.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct Reads {
+    #[prost(string, repeated, tag = "1")]
+    pub subjects: Vec<String>,
+    /// None: no entity.
+    #[prost(string, optional, tag = "2")]
+    pub key: Option<String>,
 }
 
 /// A host that would own a partition.
@@ -56,6 +77,9 @@ pub struct Claimant<'a> {
     pub host: &'a str,
     /// Of its version.
     pub generation: &'a [u8],
+    /// Revision of the deployment whose version in use it runs. None: it runs
+    /// another one, and turns nothing.
+    pub revision: Option<u64>,
     pub turn: Turn,
     /// Whether the host that the checkpoint is released for lives and can run it.
     pub successor_lives: bool,
@@ -82,7 +106,8 @@ pub enum Claim {
     Take,
     /// Look again after this many milliseconds.
     Wait { ms: u64 },
-    /// The checkpoint is of another subscription generation.
+    /// The checkpoint is of another subscription generation, and this host may
+    /// not turn it.
     OtherGeneration,
 }
 
@@ -121,14 +146,15 @@ pub fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
 /// A released partition is free at once, another when it stood still for the
 /// lease; one that this very process holds and does not work is its own. Then
 /// hosts take turns, so that the preferred one gets it; after one more lease
-/// anyone may.
+/// anyone may. One of another generation is for hosts that may turn it, whose
+/// deployment is newer than what turned it last.
 pub fn claim(
     seen: &Checkpoint,
     claimant: &Claimant<'_>,
     unchanged_ms: u64,
     lease_ms: u64,
 ) -> Claim {
-    if seen.generation != claimant.generation {
+    if seen.generation != claimant.generation && !seen.may_turn(claimant.revision) {
         return Claim::OtherGeneration;
     }
     let own = !seen.released && seen.owner == claimant.host;
@@ -174,6 +200,15 @@ pub fn generation(on: &[Subscription]) -> Vec<u8> {
     hasher.finalize()[..16].to_vec()
 }
 
+/// What a checkpoint says of subscriptions.
+pub fn reads(on: &[Subscription]) -> Vec<Reads> {
+    let text = |on: &Subscription| Reads {
+        subjects: on.subjects.iter().map(ToString::to_string).collect(),
+        key: on.key.as_ref().map(ToString::to_string),
+    };
+    on.iter().map(text).collect()
+}
+
 /// The same for people and reports: hexadecimal digits.
 pub fn generation_text(on: &[Subscription]) -> String {
     HEXLOWER.encode(&generation(on))
@@ -188,6 +223,32 @@ pub fn tenure(since_renewal_ms: u64, lease_ms: u64) -> Tenure {
 }
 
 impl Checkpoint {
+    /// What it is of, to be read to the end by it; types are not kept.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`]: a text is no pattern, or no key rule.
+    pub fn subscriptions(&self) -> Result<Vec<Subscription>, Error> {
+        let malformed = |reason: String| Error::Malformed { reason };
+        let parsed = |reads: &Reads| {
+            let patterns = reads.subjects.iter().map(|text| Pattern::parse(text));
+            let key = reads.key.as_deref().map(KeyRule::parse).transpose();
+            Ok(Subscription {
+                subjects: patterns
+                    .collect::<Result<_, _>>()
+                    .map_err(|e| malformed(e.to_string()))?,
+                key: key.map_err(|e| malformed(e.to_string()))?,
+                types: None,
+            })
+        };
+        self.on.iter().map(parsed).collect()
+    }
+
+    /// Whether a host may settle what this generation began, and turn it to its
+    /// own. One that has not heard of the deployment that turned it last may not.
+    fn may_turn(&self, revision: Option<u64>) -> bool {
+        !self.on.is_empty() && revision.is_some_and(|revision| revision > self.revision)
+    }
+
     pub fn watermark(&self) -> Position {
         Position {
             sequence: self.watermark,
@@ -241,6 +302,22 @@ impl Checkpoint {
         }
     }
 
+    /// The same, of other subscriptions, which count behind `at`: everything that
+    /// was begun is settled.
+    #[must_use]
+    pub fn turned(&self, on: &[Subscription], at: Position, revision: u64) -> Self {
+        Self {
+            generation: generation(on),
+            on: reads(on),
+            watermark: at.sequence,
+            watermark_stored_ns: at.stored_ns,
+            high: self.high.max(at.sequence),
+            counts_behind: at.sequence,
+            revision,
+            ..self.clone()
+        }
+    }
+
     /// Whether no try of this event can have begun in an earlier epoch.
     pub fn is_first_seen(&self, sequence: u64) -> bool {
         sequence > self.high
@@ -272,6 +349,7 @@ mod tests {
         Claimant {
             host: "h2",
             generation: &[1],
+            revision: Some(7),
             turn,
             successor_lives: true,
         }
@@ -356,14 +434,76 @@ mod tests {
         }
     }
 
+    fn on(subjects: &[&str], key: &str) -> Subscription {
+        Subscription {
+            subjects: subjects
+                .iter()
+                .map(|text| Pattern::parse(text).expect("a pattern"))
+                .collect(),
+            key: Some(KeyRule::parse(key).expect("a key rule")),
+            types: None,
+        }
+    }
+
     #[test]
-    fn interleaving_31_a_host_of_another_generation_may_not_own() {
-        let other = Claimant {
-            generation: &[2],
-            ..claimant(Turn::Rank(0))
+    fn interleaving_31_only_a_host_of_a_newer_deployment_takes_another_generation() {
+        let seen = Checkpoint {
+            on: reads(&[on(&["shop.{id}"], "{id}")]),
+            revision: 7,
+            ..released_for("")
         };
-        let claimed = claim(&released_for(""), &other, 99_999, 10_000);
-        assert_eq!(claimed, Claim::OtherGeneration);
+        let unknown = Checkpoint {
+            on: Vec::new(),
+            ..seen.clone()
+        };
+        let cases = [
+            (&seen, None, Claim::OtherGeneration),
+            (&seen, Some(6), Claim::OtherGeneration),
+            (&seen, Some(7), Claim::OtherGeneration),
+            (&seen, Some(8), Claim::Take),
+            // What it has begun could not be read to its end.
+            (&unknown, Some(8), Claim::OtherGeneration),
+        ];
+        for (checkpoint, revision, expected) in cases {
+            let other = Claimant {
+                generation: &[2],
+                revision,
+                ..nobody_named(Turn::Rank(0))
+            };
+            let claimed = claim(checkpoint, &other, 99_999, 10_000);
+            assert_eq!(claimed, expected, "{revision:?}");
+        }
+    }
+
+    #[test]
+    fn a_turned_checkpoint_tells_what_it_is_of_and_from_where() {
+        let before = [on(&["shop.{id}"], "{id}")];
+        let after = [on(&["shop.{id}", "more.{id}"], "data:/id")];
+        let seen = Checkpoint {
+            generation: generation(&before),
+            on: reads(&before),
+            high: 60,
+            ..released_for("h2")
+        };
+        assert_eq!(seen.subscriptions(), Ok(before.to_vec()));
+        let at = Position {
+            sequence: 50,
+            stored_ns: 5,
+        };
+        let turned = seen.turned(&after, at, 8);
+        assert_eq!(turned.subscriptions(), Ok(after.to_vec()));
+        assert_eq!(turned.generation, generation(&after));
+        assert_eq!((turned.watermark(), turned.counts_behind), (at, 50));
+        assert_eq!((turned.high, turned.revision), (60, 8));
+        assert!(turned.released, "for its successor still");
+        let broken = Checkpoint {
+            on: vec![Reads {
+                subjects: vec!["a..b".to_owned()],
+                key: None,
+            }],
+            ..seen
+        };
+        assert!(broken.subscriptions().is_err());
     }
 
     #[test]

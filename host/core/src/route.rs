@@ -32,18 +32,38 @@ pub enum Route {
 /// Decides by subject, then type, then key rule. A type that is not listed is
 /// ignored whether or not a key could be found.
 pub fn route(manifest: &Manifest, event: &Event) -> Route {
+    route_by(&manifest.on, manifest.ordering, event)
+}
+
+/// The same for an event that an earlier version's subscriptions, `before`, have
+/// begun: its entity is theirs. What this version does not listen to is ignored,
+/// once what was left of it is finished.
+pub fn route_begun(before: &[Subscription], manifest: &Manifest, event: &Event) -> Route {
+    let listens = manifest.on.iter().position(|on| {
+        let mut patterns = on.subjects.iter();
+        patterns.any(|pattern| pattern.matches(&event.subject).is_some()) && is_listed(on, event)
+    });
+    match (route_by(before, manifest.ordering, event), listens) {
+        (Route::Run { key, .. }, Some(subscription)) => Route::Run { key, subscription },
+        (Route::Run { key, .. }, None) => Route::Ignored { key: Some(key) },
+        (Route::Undecodable(_), None) => Route::Ignored { key: None },
+        (begun, _) => begun,
+    }
+}
+
+fn route_by(on: &[Subscription], ordering: Ordering, event: &Event) -> Route {
     // A stranger must not be able to fire a timer.
     if event.event_type.starts_with(RESERVED) {
         let event_type = event.event_type.clone();
         return Route::Undecodable(Undecodable::ReservedType { event_type });
     }
-    for (index, subscription) in manifest.on.iter().enumerate() {
+    for (index, subscription) in on.iter().enumerate() {
         let found = subscription
             .subjects
             .iter()
             .find_map(|pattern| pattern.matches(&event.subject));
         let Some(captures) = found else { continue };
-        let key = key_of(manifest, subscription, event, &captures);
+        let key = key_of(ordering, subscription, event, &captures);
         if !is_listed(subscription, event) {
             return Route::Ignored { key: key.ok() };
         }
@@ -66,7 +86,7 @@ fn is_listed(subscription: &Subscription, event: &Event) -> bool {
 }
 
 fn key_of(
-    manifest: &Manifest,
+    ordering: Ordering,
     subscription: &Subscription,
     event: &Event,
     captures: &Captures<'_, '_>,
@@ -78,7 +98,7 @@ fn key_of(
         Some(KeyRule::Data(pointer)) => from_data(pointer, &event.data)?,
         Some(KeyRule::Header(name)) => only("header", name, &event.headers)?,
         Some(KeyRule::Attribute(name)) => from_attribute(name, event)?,
-        None if manifest.ordering == Ordering::None => return Ok(String::new()),
+        None if ordering == Ordering::None => return Ok(String::new()),
         None => return Err(no_key("the subscription has no key rule".to_owned())),
     };
     match key.len() {

@@ -17,6 +17,7 @@ mod source;
 use crate::api::Api;
 use crate::api::message::StoredMessage;
 use crate::connection::Links;
+use crate::error::Error;
 use crate::pull::session::{Mode, Session, Signal};
 use crate::pull::{Credit, Delivery, End, Origin, fetch};
 use futures_util::future::BoxFuture;
@@ -83,6 +84,21 @@ struct Stepping {
     fetch: BoxFuture<'static, Result<Stepped, Failure>>,
     count: u32,
     left: u32,
+}
+
+/// The first sequence at or behind `from` that one of the filters selects, by the
+/// word of the stream's leader.
+///
+/// # Errors
+/// As [`Api::call`].
+pub async fn next_sequence(
+    api: &Api,
+    stream: &str,
+    filters: &[String],
+    from: u64,
+) -> Result<Option<u64>, Error> {
+    let next = fetch::next_stored(api, stream, filters, from).await?;
+    Ok(next.map(|message| message.sequence))
 }
 
 impl Reader {

@@ -28,9 +28,10 @@ use wharf_telemetry::metrics::{HandlerMetrics, Metrics};
 use wharf_telemetry::traces::Traces;
 
 use crate::cli::failure::Failure;
+use crate::cli::provision;
 use crate::codes::Code;
 use crate::deploy::Parcel;
-use crate::handler::{Handler, Source};
+use crate::handler::{Handler, InUse, Source};
 use crate::run::HostOptions;
 use crate::version::{self, Destination, Version};
 use crate::watchdog::Watchdog;
@@ -246,10 +247,19 @@ impl Parts {
     /// # Errors
     /// The broker is too old, JetStream is off, a permission or an asset is
     /// missing or of another shape.
-    pub async fn bind(&self, lineage: &str, version: Version) -> anyhow::Result<Handler> {
-        self.verify(&[&version.manifest]).await?;
+    pub async fn bind(
+        &self,
+        lineage: &str,
+        version: Version,
+        in_use: InUse,
+    ) -> anyhow::Result<Handler> {
         let lineage = Lineage::parse(lineage)?;
         let manifest = &version.manifest;
+        self.verify(&[manifest]).await?;
+        if version.named() != in_use.version {
+            // Only the version in use may turn a checkpoint to its subscriptions.
+            provision::require_same_subscription(&self.api, manifest).await?;
+        }
         let source = self.api.require_stream(&manifest.stream).await?;
         let ledger = Ledger::open(
             self.broker.ledger().clone(),
@@ -282,7 +292,7 @@ impl Parts {
             metrics: self.metrics.handler(&manifest.name),
             tracer: self.traces.tracer(&manifest.name, lineage.as_str()),
             record_bytes_max: max_payload.saturating_sub(RECORD_HEADROOM_BYTES / 4),
-            wanted: ArcSwap::from_pointee(version.named()),
+            in_use: ArcSwap::from_pointee(in_use),
             version: ArcSwap::from_pointee(version),
             runtime: self.runtime.clone(),
             lineage,
@@ -294,7 +304,7 @@ impl Parts {
     /// # Errors
     /// What it lacks; what is missing or differs, with the line that makes it.
     pub async fn verify(&self, manifests: &[&Manifest]) -> anyhow::Result<()> {
-        crate::cli::provision::verify(&self.broker, &self.options.place, manifests).await?;
+        provision::verify(&self.broker, &self.options.place, manifests).await?;
         Ok(())
     }
 

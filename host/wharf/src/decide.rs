@@ -98,7 +98,7 @@ impl Case<'_> {
             return false;
         };
         fault.kind == GuestFaultKind::Migration
-            && self.version.named() != **self.owner.handler.wanted.load()
+            && self.version.named() != self.owner.handler.in_use.load().version
     }
 
     fn judge(

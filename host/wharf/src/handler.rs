@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use wharf_core::checkpoint::Checkpoint;
 use wharf_core::commit::{Change, Stamp};
 use wharf_core::ids::Identity;
+use wharf_core::manifest::Subscription;
 use wharf_core::outcome::HostFault;
 use wharf_core::ownership::Named;
 use wharf_core::pattern::Pattern;
@@ -40,7 +41,7 @@ pub struct Handler {
     /// Swapped whole: a running attempt keeps the version it began on.
     pub version: ArcSwap<Version>,
     /// What the deployment names: another version while this host refuses it.
-    pub wanted: ArcSwap<Named>,
+    pub in_use: ArcSwap<InUse>,
     pub ledger: Ledger,
     pub parking: Parking,
     /// None when the manifest declares no timers.
@@ -55,6 +56,14 @@ pub struct Handler {
     pub tracer: Tracer,
     /// What the record may have.
     pub record_bytes_max: u64,
+}
+
+/// The version that has the traffic, as this host has heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InUse {
+    pub version: Named,
+    /// Of the deployment in the registry.
+    pub revision: u64,
 }
 
 /// The incarnation of the stream that the handler reads.
@@ -85,14 +94,22 @@ impl Handler {
         self.version.load_full()
     }
 
+    /// The revision of the deployment, when it names what runs here.
+    pub fn revision_in_use(&self) -> Option<u64> {
+        let in_use = self.in_use.load();
+        (in_use.version == self.version().named()).then_some(in_use.revision)
+    }
+
     /// Whether the event is settled without the guest. A version that came after
     /// it was unpacked may listen to it.
     pub fn ignores(&self, work: &Work) -> bool {
-        work.ignored
-            && matches!(
+        let listens = || {
+            matches!(
                 route(&self.version().manifest, &work.event),
-                Route::Ignored { .. }
+                Route::Run { .. }
             )
+        };
+        work.ignored && !listens()
     }
 
     /// A change of the record that `work` makes without an attempt.
@@ -130,13 +147,15 @@ impl Handler {
         }
     }
 
-    /// A reader of the source behind a checkpoint, on a connection of its own.
+    /// A reader of what these subscriptions select, behind a checkpoint, on a
+    /// connection of its own.
     ///
     /// # Errors
     /// The broker cannot be reached.
     pub async fn reader(
         &self,
         checkpoint: &Checkpoint,
+        on: &[Subscription],
     ) -> Result<Reader, wharf_jetstream::error::Error> {
         let links = self.broker.links(self.name()).await?;
         let mark = SourceMark {
@@ -148,21 +167,10 @@ impl Handler {
         Ok(Reader::open(
             links,
             &self.source.stream,
-            self.filters(),
+            filters(on),
             mark,
             settings,
         ))
-    }
-
-    /// What the handler subscribes to, as the broker's filters.
-    pub fn filters(&self) -> Vec<String> {
-        self.version()
-            .manifest
-            .on
-            .iter()
-            .flat_map(|on| &on.subjects)
-            .map(Pattern::filter)
-            .collect()
     }
 
     /// A fault of the host or the broker: said once a pause, never counted.
@@ -195,6 +203,12 @@ impl Handler {
             "the source stream was restored: an event below the cursor is newer than it; it is handled as new"
         );
     }
+}
+
+/// What subscriptions select, as the broker's filters.
+pub fn filters(on: &[Subscription]) -> Vec<String> {
+    let patterns = on.iter().flat_map(|on| &on.subjects);
+    patterns.map(Pattern::filter).collect()
 }
 
 /// Of a change that is made now.

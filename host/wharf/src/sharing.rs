@@ -150,7 +150,7 @@ impl Sharing {
         let share = Share {
             handler: handler.name(),
             partition,
-            version: **handler.wanted.load(),
+            version: handler.in_use.load().version,
             generation: &checkpoint::generation_text(&version.manifest.on),
         };
         let asker = Asker {

@@ -395,7 +395,7 @@ impl Shared {
         arrival: Arrival,
     ) -> Result<(), Stopped> {
         let owner = &*self.owner;
-        let unpacked = unpack(&owner.handler, delivery, Place::Shared, arrival);
+        let unpacked = unpack(&owner.handler, delivery, Place::Shared, arrival, None);
         let (work, settlement) = match unpacked {
             Unpacked::Work(work) => {
                 let settlement = self.process(&work).await?;

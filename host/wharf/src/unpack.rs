@@ -7,7 +7,8 @@ use bytes::Bytes;
 use wharf_core::entry::Entry;
 use wharf_core::event::{Event, Position, Undecodable};
 use wharf_core::ids;
-use wharf_core::route::{Route, route};
+use wharf_core::manifest::Subscription;
+use wharf_core::route::{Route, route, route_begun};
 use wharf_jetstream::codec;
 use wharf_jetstream::pull::{Delivery, Headers, Origin};
 
@@ -27,8 +28,15 @@ pub enum Unpacked {
     Stray(Work, Undecodable),
 }
 
-/// Unpacks a delivery for a handler.
-pub fn unpack(handler: &Handler, delivery: Delivery, place: Place, arrival: Arrival) -> Unpacked {
+/// Unpacks a delivery for a handler. `before` are the subscriptions of an earlier
+/// version, for what those have begun.
+pub fn unpack(
+    handler: &Handler,
+    delivery: Delivery,
+    place: Place,
+    arrival: Arrival,
+    before: Option<&[Subscription]>,
+) -> Unpacked {
     let decoded = codec::decode(&delivery, &codec::Limits::default());
     let decoded = decoded.map_err(|why| (anonymous(&delivery), why));
     let Arrival {
@@ -56,7 +64,11 @@ pub fn unpack(handler: &Handler, delivery: Delivery, place: Place, arrival: Arri
         Err((event, why)) => return Unpacked::Stray(work(event, String::new(), false, None), why),
     };
     let version = handler.version();
-    match route(&version.manifest, &event) {
+    let route = match before {
+        None => route(&version.manifest, &event),
+        Some(before) => route_begun(before, &version.manifest, &event),
+    };
+    match route {
         Route::Run { key, subscription } => {
             let template = version.template(subscription, &event.subject);
             Unpacked::Work(work(event, key, false, template))
@@ -98,7 +110,7 @@ pub fn queued(handler: &Handler, entry: &Entry) -> Unpacked {
         key: entry.key.clone(),
         ..work
     };
-    match unpack(handler, delivery, place, Arrival::new(handler, false)) {
+    match unpack(handler, delivery, place, Arrival::new(handler, false), None) {
         Unpacked::Work(work) => Unpacked::Work(keyed(work)),
         Unpacked::Ignored(work) => Unpacked::Ignored(keyed(work)),
         Unpacked::Stray(work, why) => Unpacked::Stray(keyed(work), why),

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 
-use super::{Route, route};
+use super::{Route, route, route_begun};
 use crate::event::{Event, Position, Undecodable};
 use crate::manifest::{Manifest, parse};
 
@@ -193,4 +193,30 @@ fn an_event_from_outside_cannot_pose_as_a_timer() {
         ..event("shop.order.A.placed")
     };
     assert_eq!(refused(route(&manifest, &posing)), "reserved-type");
+}
+
+#[test]
+fn what_earlier_subscriptions_began_keeps_its_entity() {
+    let before = manifest("[[on]]\nsubjects = [\"shop.{a}.{o}\", \"old.{o}\"]\nkey = \"{o}\"");
+    let now = manifest(
+        "[[on]]\nsubjects = [\"more.{o}\"]\nkey = \"{o}\"\n\
+         [[on]]\nsubjects = [\"shop.{a}.{o}\"]\nkey = \"{a}/{o}\"\ntypes = [\"order.placed\"]",
+    );
+    let begun = |event: &Event| route_begun(&before.on, &now, event);
+    assert_eq!(begun(&event("shop.x.7")), run("7", 1));
+    let unlisted = Event {
+        event_type: "order.paid".to_owned(),
+        ..event("shop.x.7")
+    };
+    for ignored in [unlisted, event("old.7")] {
+        let key = Some("7".to_owned());
+        assert_eq!(begun(&ignored), Route::Ignored { key });
+    }
+    // It was nobody's: what comes behind the turn is this version's.
+    assert_eq!(
+        begun(&event("more.7")),
+        Route::Undecodable(Undecodable::NoSubscription)
+    );
+    let nobodys = Route::Ignored { key: None };
+    assert_eq!(begun(&event("else.7")), nobodys);
 }

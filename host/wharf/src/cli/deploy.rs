@@ -18,6 +18,7 @@ use super::failure::Failure;
 use super::provision;
 use super::rollout::{self, Convergence, WaitArgs};
 use super::table::Table;
+use super::turning::{self, Turn};
 use crate::bundle::{self, Bundle, Shelf};
 use crate::clock;
 use crate::config::{self, PlaceArgs};
@@ -29,7 +30,8 @@ const AFTER_HELP: &str = "\
 A bundle is checked as a host would check it, its streams and consumers are made
 when they are missing, and then it has the traffic on every host, without a
 restart. The same bundle again changes nothing. A host that cannot run it keeps
-the version that it has, and `--wait` says which and why.
+the version that it has, and `--wait` says which and why. Where `[[on]]` of an
+ordered handler changes, `--wait` says behind which sequence the new one counts.
 
 Examples:
   wharf deploy target/bundles/payment --wait -m 'fee for gold customers'
@@ -72,6 +74,9 @@ struct Row {
     version: u32,
     component: Digest,
     manifest: Digest,
+    /// When the deployment changes what the handler subscribes to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subscription: Option<Turn>,
     #[serde(skip)]
     revision: u64,
 }
@@ -89,9 +94,24 @@ pub async fn run(args: DeployArgs) -> Result<Answer, Failure> {
     let registry = Registry::open(api.connection().clone()).await?;
     let needs = with_registry(needs, &registry).await?;
     require_sound(&shelf, needs.as_ref(), None)?;
-    let handlers = put_all(&registry, &shelf, &args.why).await?;
+    let turning = turning::of(&api, &shelf.manifests()).await?;
+    let mut handlers = put_all(&registry, &shelf, &args.why).await?;
     let wanted: Vec<rollout::Wanted> = handlers.iter().map(Row::wanted).collect();
-    let (hosts, failure) = args.wait.settle(&registry, &wanted).await?;
+    let until = args.wait.until();
+    let (hosts, mut failure) = args.wait.settle(&registry, &wanted).await?;
+    for subject in turning {
+        let turned = match until.filter(|_| failure.is_none()) {
+            Some(until) => subject.turned(&api, until).await?,
+            None => Turn::Due,
+        };
+        if until.is_some() && failure.is_none() && turned == Turn::Due {
+            failure = Some(subject.late());
+        }
+        let row = handlers
+            .iter_mut()
+            .find(|row| row.handler == subject.handler);
+        row.expect("each was put").subscription = Some(turned);
+    }
     let report = Report { handlers, hosts };
     Ok(Answer::new(&report, &report)
         .but(failure)
@@ -140,6 +160,7 @@ async fn put_all(registry: &Registry, shelf: &Shelf, why: &str) -> Result<Vec<Ro
             version: version.number,
             component: version.component,
             manifest: version.manifest,
+            subscription: None,
             revision: stands.revision,
         });
     }
@@ -167,12 +188,16 @@ impl fmt::Display for Report {
                 Step::Switched => "deployed",
                 Step::Unchanged => "unchanged",
             };
+            let step = match &row.subscription {
+                None => step.to_owned(),
+                Some(turn) => format!("{step}; {turn}"),
+            };
             table.row([
                 row.handler.clone(),
                 row.version.to_string(),
                 row.component.short(),
                 row.manifest.short(),
-                step.to_owned(),
+                step,
             ]);
         }
         write!(f, "{table}")?;

@@ -17,6 +17,7 @@ mod publish;
 mod rollout;
 mod status;
 mod table;
+mod turning;
 mod versions;
 
 use std::ffi::OsString;

@@ -15,7 +15,7 @@ use super::table::Table;
 use crate::codes::Code;
 
 /// How often the hosts' reports are looked at.
-const LOOK: Duration = Duration::from_millis(100);
+pub const LOOK: Duration = Duration::from_millis(100);
 
 /// `--wait`, on every command that changes what runs.
 #[derive(Debug, Clone, Copy, Args)]
@@ -64,6 +64,12 @@ enum State {
 }
 
 impl WaitArgs {
+    /// None: nobody waits.
+    pub fn until(self) -> Option<Instant> {
+        let timeout = Duration::from_secs(self.timeout);
+        self.wait.then(|| Instant::now() + timeout)
+    }
+
     /// What the hosts made of it, and the failure if one refused or is late.
     ///
     /// # Errors
@@ -73,10 +79,9 @@ impl WaitArgs {
         registry: &Registry,
         wanted: &[Wanted],
     ) -> Result<(Option<Convergence>, Option<Failure>), Failure> {
-        if !self.wait {
+        let Some(until) = self.until() else {
             return Ok((None, None));
-        }
-        let until = Instant::now() + Duration::from_secs(self.timeout);
+        };
         loop {
             let seen = Convergence::of(&hosts(registry).await?, wanted);
             if let Some(failure) = seen.refusal().or_else(|| seen.standstill(wanted)) {

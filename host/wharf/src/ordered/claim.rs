@@ -81,6 +81,7 @@ fn judge(
     let (unchanged_ms, lease_ms) = (millis(since.elapsed()), millis(sharing.lease()));
     let mut claimant = Claimant {
         host: sharing.host(),
+        revision: handler.revision_in_use(),
         generation: &checkpoint::generation(&handler.version().manifest.on),
         turn: Turn::Rank(0),
         successor_lives: false,
@@ -157,7 +158,7 @@ async fn take(
 fn other_generation(handler: &Handler) -> HostFault {
     HostFault::record(format!(
         "handler `{}` subscribes to other subjects, or by another key rule, than its checkpoint says; \
-         changing them is a step of its own: give the handler a new name, or restore the old subscription",
+         only a host that runs the version in use may change them",
         handler.name()
     ))
 }

@@ -67,6 +67,11 @@ impl Book {
         self.progress().watermark()
     }
 
+    /// Whether nothing is left of what was received.
+    pub fn is_settled(&self) -> bool {
+        self.progress().unsettled() == 0
+    }
+
     pub fn credit(&self, bounds: &Bounds) -> (usize, u64) {
         self.progress().credit(bounds)
     }

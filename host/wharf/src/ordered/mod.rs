@@ -13,6 +13,7 @@ pub mod lease;
 mod line;
 mod reign;
 mod tenancy;
+mod turning;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -54,7 +55,7 @@ pub async fn run(handler: Arc<Handler>, partition: u32, settings: Settings, drai
         let end = AssertUnwindSafe(reign).catch_unwind().await;
         match end {
             Ok(End::Drained) => return,
-            Ok(End::Lost | End::GivenUp) => {}
+            Ok(End::Lost | End::GivenUp | End::Turned) => {}
             Err(panic) => handler.report(&HostFault::panic(panic.as_ref())),
             Ok(End::Paused) => {
                 let _counted = handler.metrics.unsettled(UnsettledState::Paused);

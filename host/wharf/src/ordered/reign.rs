@@ -1,5 +1,7 @@
 //! Owning a partition: read, hand out, write the checkpoint, until it ends.
 
+mod ending;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
@@ -20,7 +22,8 @@ use super::lane::Settles;
 use super::lanes::{Book, Lanes};
 use super::lease::Lease;
 use super::line::Aside;
-use super::tenancy::{CHECKPOINT_EVERY, Tenancy};
+use super::tenancy::Tenancy;
+use super::turning::Turning;
 use crate::drain::Drain;
 use crate::entity::Entity;
 use crate::handler::Handler;
@@ -42,6 +45,8 @@ pub enum End {
     GivenUp,
     /// The source is not the one that the checkpoint speaks of.
     Paused,
+    /// The same as drained: the checkpoint is of this version's subscriptions now.
+    Turned,
 }
 
 /// The checkpoint is written at the latest after so many settled events.
@@ -97,6 +102,8 @@ struct Reign {
     drain_leave: CancellationToken,
     /// For whom the partition is given up.
     successor: Option<String>,
+    /// Set while what an earlier subscription began is settled.
+    turning: Option<Turning>,
 }
 
 /// Credit that the reader has and has not used.
@@ -142,6 +149,7 @@ impl Reign {
             full: None,
             drain_leave: drain.leave.clone(),
             successor: None,
+            turning: None,
         }
     }
 
@@ -187,15 +195,20 @@ impl Reign {
 
 impl Reign {
     /// What must be known before the first event: how fresh the ledger's copies
-    /// have to be for a first load.
+    /// have to be for a first load, and by which subscriptions it is read.
     async fn prepare(&mut self) -> Result<(), End> {
+        let handler = self.owner.handler.clone();
+        while let Err(error) = handler.ledger.set_floor_from_leader().await {
+            handler.report(&HostFault::broker(error.to_string()));
+            self.breathe().await?;
+        }
         loop {
-            match self.owner.handler.ledger.set_floor_from_leader().await {
-                Ok(_) => return Ok(()),
-                Err(error) => self
-                    .owner
-                    .handler
-                    .report(&HostFault::broker(error.to_string())),
+            match Turning::begin(&handler, self.tenancy.checkpoint()).await {
+                Ok(turning) => {
+                    self.turning = turning;
+                    return Ok(());
+                }
+                Err(fault) => handler.report(&fault),
             }
             self.breathe().await?;
         }
@@ -204,7 +217,10 @@ impl Reign {
     async fn open_reader(&mut self) -> Result<Reader, End> {
         let handler = self.owner.handler.clone();
         loop {
-            match handler.reader(self.tenancy.checkpoint()).await {
+            let version = handler.version();
+            let before = self.turning.as_ref().map(|turning| &turning.before);
+            let on = before.unwrap_or(&version.manifest.on);
+            match handler.reader(self.tenancy.checkpoint(), on).await {
                 Ok(reader) => return Ok(reader),
                 Err(error) => handler.report(&HostFault::broker(error.to_string())),
             }
@@ -265,7 +281,7 @@ impl Reign {
 
     /// Asks for what the bounds leave room for, less what was asked for before.
     fn grant(&mut self, reader: &mut Reader) {
-        if self.full.is_some() {
+        if self.full.is_some() || self.turning.as_ref().is_some_and(Turning::has_read) {
             return;
         }
         let (events, bytes) = self.book.credit(&self.settings.bounds);
@@ -312,6 +328,11 @@ impl Reign {
     /// checkpoint says so.
     async fn take_in(&mut self, delivery: Delivery) -> Result<(), End> {
         let at = delivery.position;
+        if let Some(turning) = &mut self.turning
+            && turning.is_beyond(at.sequence)
+        {
+            return Ok(());
+        }
         while at.sequence > self.tenancy.checkpoint().high {
             if self.owner.leave.is_cancelled() {
                 return Err(self.left());
@@ -329,7 +350,8 @@ impl Reign {
             created_ns: handler.source.created_ns,
         };
         let arrival = Arrival::new(handler, at.sequence > self.first_seen_above);
-        match unpack(handler, delivery, place, arrival) {
+        let before = self.turning.as_ref().map(|turning| &*turning.before);
+        match unpack(handler, delivery, place, arrival, before) {
             Unpacked::Work(work) => self.lanes.push(work),
             // Another version may have handled it and left something to finish.
             Unpacked::Ignored(work)
@@ -365,7 +387,9 @@ impl Reign {
             self.lanes.trim();
             self.weigh_ledger().await;
             self.give_way()?;
+            self.look_behind().await;
         }
+        self.turn().await?;
         let settled = self
             .book
             .watermark()
@@ -375,6 +399,33 @@ impl Reign {
             self.write(0).await?;
         }
         Ok(())
+    }
+
+    /// Events that are gone from the source never come.
+    async fn look_behind(&mut self) {
+        if let Some(turning) = self.turning.as_mut().filter(|turning| !turning.has_read())
+            && let Err(fault) = turning.look(&self.owner.handler, self.owner.read()).await
+        {
+            self.owner.handler.report(&fault);
+        }
+    }
+
+    /// Ends what is owned under an earlier subscription when nothing of it is left.
+    async fn turn(&mut self) -> Result<(), End> {
+        let Some(turning) = self.turning.as_mut().filter(|turning| turning.has_read()) else {
+            return Ok(());
+        };
+        if !self.book.is_settled() {
+            return Ok(());
+        }
+        let handler = &self.owner.handler;
+        match turning.settled(handler, self.tenancy.checkpoint()).await {
+            Ok(()) => Err(End::Turned),
+            Err(fault) => {
+                handler.report(&fault);
+                Ok(())
+            }
+        }
     }
 
     /// Hosts share the handlers: this one may be another's to work.
@@ -414,76 +465,12 @@ impl Reign {
         Ok(self.tenancy.write(self.book.watermark(), high).await?)
     }
 
-    /// Ends the lanes as the reason demands and, when this host still owns the
-    /// partition, releases it.
-    async fn finish(mut self, end: End, drain: &Drain) -> End {
-        self.owner.leave.cancel();
-        // Who is in good order has time for what runs, as in a drain; else a lane
-        // that waits for the broker would keep the partition from everybody.
-        if !matches!(end, End::Drained | End::GivenUp) {
-            self.owner.cut.cancel();
-        }
-        let end = self.wind_down(end).await;
-        if end != End::Lost {
-            let watermark = self.book.watermark();
-            let successor = self.named(end);
-            self.tenancy
-                .release(watermark, self.begun, successor.as_deref(), &drain.cut)
-                .await;
-        }
-        self.owner
-            .handler
-            .metrics
-            .partition(self.owner.partition)
-            .released();
-        end
-    }
-
-    /// For whom the partition is released. A pause is this host's: no other would
-    /// find anything else.
-    fn named(&mut self, end: End) -> Option<String> {
-        let sharing = &self.settings.sharing;
-        match end {
-            End::Paused => Some(sharing.host().to_owned()),
-            // What ran may have taken long.
-            End::GivenUp => self
-                .successor
-                .take()
-                .filter(|host| sharing.is_fit(&self.owner.handler, self.owner.partition, host)),
-            End::Drained | End::Lost => None,
-        }
-    }
-
     /// Why the owner leaves: the host drains, or a task of it has panicked.
     fn left(&self) -> End {
         if self.drain_leave.is_cancelled() {
             End::Drained
         } else {
             End::Paused
-        }
-    }
-
-    /// Waits for what runs, and keeps the lease meanwhile.
-    async fn wind_down(&mut self, end: End) -> End {
-        let mut tick = tokio::time::interval(CHECKPOINT_EVERY);
-        tick.tick().await;
-        let lanes = self.lanes.ended();
-        tokio::pin!(lanes);
-        let deadline = tokio::time::sleep(self.settings.drain);
-        tokio::pin!(deadline);
-        loop {
-            tokio::select! {
-                () = &mut lanes => return end,
-                // A lane that cannot end must not keep its partition for ever.
-                () = &mut deadline, if !self.owner.cut.is_cancelled() => self.owner.cut.cancel(),
-                _ = tick.tick(), if end != End::Lost => {
-                    if self.write(0).await == Err(End::Lost) {
-                        self.owner.cut.cancel();
-                        lanes.await;
-                        return End::Lost;
-                    }
-                }
-            }
         }
     }
 }

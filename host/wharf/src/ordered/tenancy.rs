@@ -75,17 +75,7 @@ impl Tenancy {
 
     /// Writes the checkpoint as released, as long as there is time for it: else
     /// the lease has to run out.
-    pub async fn release(
-        &mut self,
-        watermark: Position,
-        begun: u64,
-        successor: Option<&str>,
-        cut: &CancellationToken,
-    ) {
-        let now_ms = clock::now_ms();
-        let released = self
-            .checkpoint
-            .released(watermark, begun, successor, now_ms);
+    pub async fn release(&mut self, released: Checkpoint, cut: &CancellationToken) {
         let late = async {
             cut.cancelled().await;
             tokio::time::sleep(RELEASE_WITHIN).await;

@@ -19,7 +19,7 @@ use crate::clock;
 use crate::codes::Code;
 use crate::deploy;
 use crate::drain::Drain;
-use crate::handler::Handler;
+use crate::handler::{Handler, InUse};
 use crate::version::Version;
 use crate::watchdog::Alarm;
 use crate::{ordered, unordered};
@@ -36,6 +36,19 @@ const FALL_BACK_MAX: usize = 3;
 pub struct Wanted {
     pub deployment: Deployment,
     pub revision: u64,
+}
+
+impl Wanted {
+    fn in_use(&self) -> InUse {
+        let version = self.deployment.in_use();
+        InUse {
+            version: Named {
+                number: version.number,
+                component: version.component,
+            },
+            revision: self.revision,
+        }
+    }
 }
 
 /// Keeps one handler.
@@ -138,7 +151,7 @@ impl Keeper {
         self.paused = None;
         let named = wanted.deployment.in_use();
         if let Some(bound) = &self.bound {
-            bound.handler.wanted.store(Arc::new(name_of(named)));
+            bound.handler.in_use.store(Arc::new(wanted.in_use()));
         }
         let runs = self.version().is_some_and(|version| version.is(named));
         if runs {
@@ -156,7 +169,7 @@ impl Keeper {
             }
         };
         let switched = match loaded {
-            Ok(version) => self.switch(&wanted.deployment, version).await,
+            Ok(version) => self.switch(wanted, version).await,
             Err(failure) => Err(failure),
         };
         match switched {
@@ -189,7 +202,7 @@ impl Keeper {
         if self.bound.is_none() && may {
             let leave = self.site.drain.leave.clone();
             tokio::select! {
-                () = self.fall_back(deployment) => {}
+                () = self.fall_back(wanted) => {}
                 () = leave.cancelled() => return Followed::Superseded,
                 Ok(()) = newer.changed() => {
                     newer.mark_changed();
@@ -206,13 +219,14 @@ impl Keeper {
         }
     }
 
-    async fn fall_back(&mut self, deployment: &Deployment) {
+    async fn fall_back(&mut self, wanted: &Wanted) {
+        let deployment = &wanted.deployment;
         // What came after it and was taken back is not for this.
         let earlier = deployment.earlier().into_iter();
         let before = earlier.filter(|version| version.number < deployment.stable);
         for named in before.take(FALL_BACK_MAX) {
             let switched = match self.load(named).await {
-                Ok(version) => self.switch(deployment, version).await,
+                Ok(version) => self.switch(wanted, version).await,
                 Err(failure) => Err(failure),
             };
             let version = named.number;
@@ -241,7 +255,7 @@ impl Keeper {
     }
 
     /// Gives a version what comes from now on.
-    async fn switch(&mut self, deployment: &Deployment, version: Version) -> Result<(), Failure> {
+    async fn switch(&mut self, wanted: &Wanted, version: Version) -> Result<(), Failure> {
         let number = version.number;
         match &self.bound {
             Some(bound) if same_binding(&bound.handler.version().manifest, &version.manifest) => {
@@ -256,9 +270,9 @@ impl Keeper {
             }
             _ => {
                 // What cannot be bound stops nothing.
-                let handler = self.site.parts.bind(&deployment.lineage, version).await?;
-                let wanted = name_of(deployment.in_use());
-                handler.wanted.store(Arc::new(wanted));
+                let lineage = &wanted.deployment.lineage;
+                let handler = self.site.parts.bind(lineage, version, wanted.in_use());
+                let handler = handler.await?;
                 self.stop().await;
                 self.start(Arc::new(handler), number);
             }
@@ -458,13 +472,6 @@ fn same_binding(before: &Manifest, after: &Manifest) -> bool {
         && before.needs.is_empty() == after.needs.is_empty()
         && before.timers.is_empty() == after.timers.is_empty()
         && checkpoint::generation(&before.on) == checkpoint::generation(&after.on)
-}
-
-fn name_of(version: &deployment::Version) -> Named {
-    Named {
-        number: version.number,
-        component: version.component,
-    }
 }
 
 /// The version cannot be run here; not that nobody could say what it is just now.

@@ -302,13 +302,13 @@ async fn a_handler_that_is_deleted_and_deployed_again_waits_for_what_still_runs(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn interleaving_31_a_version_with_another_subscription_takes_no_partition_over() {
+async fn interleaving_31_only_the_version_in_use_changes_what_a_handler_subscribes_to() {
     let _alone = ALONE.lock().await;
     let mut stage = Stage::set(&[keep()]).await;
     let rollout = Rollout::of(&stage.site).await;
     let ledger = stage.site.ledger("keep").await;
-    let before = ledger.checkpoint().await.generation;
-    // Past the command, which would refuse it.
+    let first = ledger.checkpoint().await;
+    // Past the command, so that nothing is checked before a host does.
     let path = stage.site.options.handlers.as_ref().expect("bundles");
     let manifest = std::fs::read_to_string(path.join("keep/handler.toml")).expect("a manifest");
     let wider = manifest.replace(
@@ -318,20 +318,43 @@ async fn interleaving_31_a_version_with_another_subscription_takes_no_partition_
     assert_ne!(wider, manifest);
     let wider = rollout.registry.put_object(&wider.into()).await;
     let wider = wider.expect("put");
-    let next = |before: &Deployment| {
-        let component = before.in_use().component;
-        let next = before.deployed(component, wider, AUTHOR);
-        next.expect("another version")
+    let with = |component: Option<Digest>| {
+        move |before: &Deployment| {
+            let first = before.version(1).expect("the first").component;
+            let component = component.unwrap_or(first);
+            let next = before.deployed(component, wider, AUTHOR);
+            next.expect("another version")
+        }
     };
-    let revision = rollout.change("keep", next).await;
+    // A host that refuses it goes on with the one before, and its subscription.
+    let revision = rollout.change("keep", with(Some(Digest([7; 32])))).await;
     let state = rollout.followed("keep", revision).await;
-    assert_refused(&mut stage, &state, "WH0306", 1).await;
-    // Nor on a host that has never run the first.
-    let last = stage.wire.publish(&kept("k", "2", "x"));
+    assert_refused(&mut stage, &state, "WH1002", 1).await;
+    assert_eq!(ledger.checkpoint().await.generation, first.generation);
+
+    let revision = rollout.change("keep", with(None)).await;
+    let state = rollout.followed("keep", revision).await;
+    assert_eq!(state.refused, None);
+    let changed = until("the subscription to change", SOON, async || {
+        let now = ledger.checkpoint().await;
+        (now.generation != first.generation && !now.released).then_some(now)
+    })
+    .await;
+    assert_eq!(changed.revision, revision);
+    let more = Raw::event("test.more.k", "more", "kept", "y");
+    let last = stage.wire.publish(&more);
+    watch::settled(&ledger, last).await;
+    assert_eq!(watch::text(&ledger, "k").await, "xy");
+
+    // Where the one in use cannot be run, the one before it is of the old
+    // subscription: it may not own what is of the new.
+    let revision = rollout.switch("keep", Digest([7; 32])).await;
     stage.host.kill().await.expect("SIGKILL is sent");
     stage.host = stage.site.host().await;
     let state = rollout.followed("keep", revision).await;
-    assert_refused(&mut stage, &state, "WH0306", 3).await;
-    watch::settled(&ledger, last).await;
-    assert_eq!(ledger.checkpoint().await.generation, before);
+    assert_eq!(state.refused.expect("it is refused").code, "WH1002");
+    assert_eq!(state.running, None, "nothing may take its place");
+    let log = stage.site.host_log();
+    assert!(log.contains("WH0306"), "{log}");
+    assert_eq!(ledger.checkpoint().await.generation, changed.generation);
 }

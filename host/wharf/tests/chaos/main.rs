@@ -20,6 +20,7 @@ mod probe;
 mod republish;
 mod shop;
 mod spill;
+mod subscriptions;
 mod swap;
 mod timers;
 

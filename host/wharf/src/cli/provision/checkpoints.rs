@@ -70,28 +70,59 @@ pub async fn make(api: &Api, manifests: &[&Manifest]) -> Result<Vec<Step>, Failu
     Ok(steps)
 }
 
-/// For a host: that each handler has one, of its own subscription.
+/// For a host: that each handler has one, of its own subscription or of one that
+/// it can turn.
 ///
 /// # Errors
-/// The first that is missing or of another generation.
+/// The first that is missing, or of a generation that stays.
 pub async fn verify(api: &Api, manifests: &[&Manifest]) -> Result<(), Failure> {
     for manifest in manifests {
-        let lineage = bundle::lineage(&manifest.name)?;
-        let Some(found) = read(api, &lineage).await? else {
-            let message = format!("handler `{}` has no checkpoint", manifest.name);
-            return Err(
-                Failure::new(Code::CheckpointMissing, message).place(lineage.checkpoint(PARTITION))
-            );
-        };
-        if found.generation != checkpoint::generation(&manifest.on) {
-            let message = format!("handler `{}` {OTHER_GENERATION}", manifest.name);
-            return Err(Failure::new(Code::CheckpointConflict, message)
-                .place(lineage.checkpoint(PARTITION)));
+        let found = require(api, manifest).await?;
+        if !is_own(&found, manifest) && !may_turn(&found, manifest) {
+            return Err(conflict(manifest)?);
         }
     }
     Ok(())
 }
 
+/// For a version that is not in use, which turns nothing.
+///
+/// # Errors
+/// There is none, or it is of another generation.
+pub async fn require_same_subscription(api: &Api, manifest: &Manifest) -> Result<(), Failure> {
+    match is_own(&require(api, manifest).await?, manifest) {
+        true => Ok(()),
+        false => Err(conflict(manifest)?),
+    }
+}
+
+async fn require(api: &Api, manifest: &Manifest) -> Result<Checkpoint, Failure> {
+    let lineage = bundle::lineage(&manifest.name)?;
+    let found = read(api, &lineage).await?;
+    found.ok_or_else(|| {
+        let message = format!("handler `{}` has no checkpoint", manifest.name);
+        Failure::new(Code::CheckpointMissing, message).place(lineage.checkpoint(PARTITION))
+    })
+}
+
+fn conflict(manifest: &Manifest) -> Result<Failure, Failure> {
+    let message = format!("handler `{}` {OTHER_GENERATION}", manifest.name);
+    let place = bundle::lineage(&manifest.name)?.checkpoint(PARTITION);
+    Ok(Failure::new(Code::CheckpointConflict, message).place(place))
+}
+
+fn is_own(found: &Checkpoint, manifest: &Manifest) -> bool {
+    found.generation == checkpoint::generation(&manifest.on)
+}
+
+/// Whether a host settles what the earlier subscription began, and turns it. The
+/// consumer of an unordered handler has its filters for good.
+fn may_turn(found: &Checkpoint, manifest: &Manifest) -> bool {
+    manifest.ordering == Ordering::Key && !found.on.is_empty()
+}
+
+const TURNS: &str =
+    "once this one is deployed, a host settles what that began and goes on with this";
 const OTHER_GENERATION: &str =
     "subscribes to other subjects, or by another key rule, than its checkpoint says";
 
@@ -156,6 +187,8 @@ async fn first(
         watermark_stored_ns: stored.map_or(0, |message| message.stored_ns),
         high: watermark,
         generation: checkpoint::generation(&manifest.on),
+        on: checkpoint::reads(&manifest.on),
+        counts_behind: watermark,
         released: true,
         written_ms: clock::now_ms(),
         ..Checkpoint::default()
@@ -199,8 +232,12 @@ async fn write(ledger: &Ledger, lineage: &Lineage, first: &Checkpoint) -> Result
 }
 
 fn existing(lineage: &Lineage, found: &Checkpoint, manifest: &Manifest) -> Step {
-    if found.generation == checkpoint::generation(&manifest.on) {
+    if is_own(found, manifest) {
         return step(lineage, Verb::Exists, behind(found.watermark));
+    }
+    if may_turn(found, manifest) {
+        let detail = format!("{}; of another [[on]]: {TURNS}", behind(found.watermark));
+        return step(lineage, Verb::Exists, detail);
     }
     let remedy = Code::CheckpointConflict.remedy();
     let detail = format!("the handler {OTHER_GENERATION}; {remedy}");

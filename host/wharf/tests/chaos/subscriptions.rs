@@ -1,0 +1,173 @@
+//! What a handler subscribes to changes while events come and hosts die.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_nats::Client;
+use serde_json::Value;
+use wharf_core::checkpoint::Checkpoint;
+use wharf_demo::load::Publisher;
+use wharf_demo::shop::Message;
+use wharf_demo::stream::Stream;
+
+use crate::alone;
+use crate::probe::bundle;
+use crate::support::{Plan, SOON, Site, until};
+
+const STREAMS: &str = r#"
+[streams.PROBE]
+subjects = ["probe.{id}.>"]
+max_bytes = "64MiB"
+
+[streams.NOTED]
+subjects = ["noted.{key}"]
+max_bytes = "64MiB"
+"#;
+const KEYS: u64 = 20;
+
+/// The first version.
+const FIRST: &str = "subjects = [\"probe.{id}.first\"]\nkey = \"{id}\"";
+/// One subject more.
+const WIDER: &str = "subjects = [\"probe.{id}.first\", \"probe.{id}.second\"]\nkey = \"{id}\"";
+/// Both, and other entities.
+const OTHER_KEYS: &str = "subjects = [\"probe.{id}.{kind}\"]\nkey = \"{kind}/{id}\"";
+
+/// The probe with this `[[on]]`, below `folder`.
+fn version(folder: &Path, name: &str, on: &str) -> PathBuf {
+    let built = bundle().join("probe");
+    let bundles = folder.join(name);
+    let made = bundles.join("probe");
+    std::fs::create_dir_all(&made).expect("a folder");
+    std::fs::copy(built.join("handler.wasm"), made.join("handler.wasm")).expect("copied");
+    let manifest = std::fs::read_to_string(built.join("handler.toml")).expect("a manifest");
+    let original = "subjects = [\"probe.{id}.>\"]\nkey = \"{id}\"";
+    assert!(manifest.contains(original), "{manifest}");
+    let manifest = manifest.replace(original, on);
+    std::fs::write(made.join("handler.toml"), manifest).expect("written");
+    bundles
+}
+
+/// Publishes to both subjects of all keys, one after another, until told to end;
+/// the sequence of each line.
+async fn load(client: Client, end: &AtomicBool) -> BTreeMap<String, u64> {
+    let publisher = Publisher::new(client, SOON);
+    let mut sent = BTreeMap::new();
+    let mut pace = tokio::time::interval(Duration::from_millis(2));
+    for nth in 0.. {
+        pace.tick().await;
+        if end.load(Ordering::Relaxed) {
+            break;
+        }
+        let kind = if nth % 3 == 2 { "second" } else { "first" };
+        let line = format!("{kind} {nth}");
+        let message = Message {
+            subject: format!("probe.{}.{kind}", nth % KEYS),
+            id: format!("event-{nth}"),
+            event_type: "note".to_owned(),
+            data: line.clone().into_bytes(),
+            traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned(),
+        };
+        let stored = publisher.publish(&message).await.expect("stored");
+        sent.insert(line, stored.sequence);
+    }
+    sent
+}
+
+async fn until_changed(site: &Site, from: &Checkpoint) -> Checkpoint {
+    let ledger = site.ledger("probe").await;
+    until("the subscription to change", SOON, async || {
+        let now = ledger.checkpoint().await;
+        (now.generation != from.generation).then_some(now)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn interleaving_31_a_subscription_that_changes_under_load_and_sigkill_loses_nothing() {
+    let _machine = alone().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = version(folder.path(), "first", FIRST);
+    let plan = Plan::of(first.clone(), STREAMS).host("lease = \"3s\"");
+    let site = Site::provisioned(plan).await;
+    let mut host = site.host().await;
+    let client = site.client().await;
+    let end = AtomicBool::new(false);
+    let ledger = site.ledger("probe").await;
+    let changes = async {
+        let mut counted: Vec<(&str, u64)> = vec![("first", 0)];
+        let versions = [("wider", WIDER), ("keys", OTHER_KEYS), ("back", FIRST)];
+        for (nth, (name, on)) in versions.into_iter().enumerate() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let before = ledger.checkpoint().await;
+            let bundles = version(folder.path(), name, on);
+            let bundles = bundles.to_str().expect("UTF-8");
+            if nth == 1 {
+                // The host dies somewhere on the way from one to the other.
+                site.operate(&["deploy", bundles]).await;
+                host.kill().await.expect("SIGKILL is sent");
+                host = site.host().await;
+            } else {
+                let told = site
+                    .operate(&["deploy", bundles, "--wait", "-o", "json"])
+                    .await;
+                let told: Value = serde_json::from_str(&told).expect("JSON");
+                let told = &told["data"]["handlers"][0]["subscription"];
+                assert_eq!(told["state"], "done", "{told}");
+                let now = ledger.checkpoint().await;
+                assert_eq!(told["counts_behind"], now.counts_behind, "{now:?}");
+            }
+            let now = until_changed(&site, &before).await;
+            assert!(now.counts_behind >= before.watermark, "{now:?}");
+            println!("{name} counts behind {}", now.counts_behind);
+            counted.push((name, now.counts_behind));
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        end.store(true, Ordering::Relaxed);
+        counted
+    };
+    let (counted, sent) = tokio::join!(changes, load(client.clone(), &end));
+    let last = *sent.values().max().expect("events");
+    let wanted = |line: &str, sequence: u64| {
+        let at = counted.iter().rposition(|(_, behind)| sequence > *behind);
+        let version = counted[at.expect("the first counts from the start")].0;
+        line.starts_with("first") || ["wider", "keys"].contains(&version)
+    };
+    let wanted: BTreeMap<&String, u64> = sent
+        .iter()
+        .filter(|(line, sequence)| wanted(line, **sequence))
+        .map(|(line, sequence)| (line, *sequence))
+        .collect();
+    let last_first = sent.iter().filter(|(line, _)| line.starts_with("first"));
+    let last_first = *last_first
+        .map(|(_, sequence)| sequence)
+        .max()
+        .expect("some");
+    assert!(last_first + 1 >= last, "the last counts");
+    let settled = async || ledger.checkpoint().await.watermark >= last_first;
+    let look = || async { settled().await.then_some(()) };
+    until("all to be settled", SOON, look).await;
+    let told = told(&client).await;
+    for (line, sequence) in &sent {
+        let times = usize::from(wanted.contains_key(line));
+        let found = told.values().flatten().filter(|told| *told == line).count();
+        assert_eq!(found, times, "`{line}` at {sequence}; {counted:?}");
+    }
+    assert!(wanted.len() > sent.len() / 2 && wanted.len() < sent.len());
+    for (entity, lines) in told {
+        let order: Vec<u64> = lines.iter().map(|line| sent[line]).collect();
+        assert!(order.is_sorted(), "{entity}: {lines:?}");
+    }
+}
+
+/// What the probe has told, by entity.
+async fn told(client: &Client) -> BTreeMap<String, Vec<String>> {
+    let noted = Stream::new(client.clone(), "NOTED");
+    let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for message in noted.read_matching("noted.>").await.expect("it answers") {
+        let line = String::from_utf8(message.data).expect("text");
+        told.entry(message.subject).or_default().push(line);
+    }
+    told
+}
