@@ -49,7 +49,7 @@ pub struct Checkpoint {
     /// For whom the owner has let go. Others leave it alone for a lease.
     #[prost(string, tag = "11")]
     pub successor: String,
-    /// The subscriptions behind `generation`.
+    /// The subscriptions behind `generation`; empty without order.
     #[prost(message, repeated, tag = "12")]
     pub on: Vec<Reads>,
     /// They count behind this sequence: what lies there or before it was settled
@@ -245,7 +245,7 @@ impl Checkpoint {
 
     /// Whether a host may settle what this generation began, and turn it to its
     /// own. One that has not heard of the deployment that turned it last may not.
-    fn may_turn(&self, revision: Option<u64>) -> bool {
+    pub fn may_turn(&self, revision: Option<u64>) -> bool {
         !self.on.is_empty() && revision.is_some_and(|revision| revision > self.revision)
     }
 

@@ -39,16 +39,29 @@ pub fn route(manifest: &Manifest, event: &Event) -> Route {
 /// begun: its entity is theirs. What this version does not listen to is ignored,
 /// once what was left of it is finished.
 pub fn route_begun(before: &[Subscription], manifest: &Manifest, event: &Event) -> Route {
-    let listens = manifest.on.iter().position(|on| {
-        let mut patterns = on.subjects.iter();
-        patterns.any(|pattern| pattern.matches(&event.subject).is_some()) && is_listed(on, event)
-    });
-    match (route_by(before, manifest.ordering, event), listens) {
-        (Route::Run { key, .. }, Some(subscription)) => Route::Run { key, subscription },
-        (Route::Run { key, .. }, None) => Route::Ignored { key: Some(key) },
-        (Route::Undecodable(_), None) => Route::Ignored { key: None },
-        (begun, _) => begun,
+    match route_by(before, manifest.ordering, event) {
+        Route::Run { key, .. } => route_known(manifest, event, key),
+        Route::Undecodable(_) if listens(manifest, event).is_none() => Route::Ignored { key: None },
+        begun @ (Route::Ignored { .. } | Route::Undecodable(_)) => begun,
     }
+}
+
+/// The same for an event whose key is known: it has been queued under it.
+pub fn route_known(manifest: &Manifest, event: &Event, key: String) -> Route {
+    match listens(manifest, event) {
+        Some(subscription) => Route::Run { key, subscription },
+        None => Route::Ignored { key: Some(key) },
+    }
+}
+
+/// The subscription by which the guest hears of an event; none when it does not.
+pub fn listens(manifest: &Manifest, event: &Event) -> Option<usize> {
+    let subscribed = |on: &Subscription| {
+        let mut patterns = on.subjects.iter();
+        patterns.any(|pattern| pattern.matches(&event.subject).is_some())
+    };
+    let first = manifest.on.iter().position(subscribed)?;
+    is_listed(&manifest.on[first], event).then_some(first)
 }
 
 fn route_by(on: &[Subscription], ordering: Ordering, event: &Event) -> Route {

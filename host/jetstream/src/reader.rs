@@ -86,19 +86,36 @@ struct Stepping {
     left: u32,
 }
 
-/// The first sequence at or behind `from` that one of the filters selects, by the
-/// word of the stream's leader.
+/// What lies behind a mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ahead {
+    /// First and last sequence of what is gone unread.
+    pub lost: Option<(u64, u64)>,
+    /// The first sequence that one of the filters selects; none when there is none.
+    pub next: Option<u64>,
+}
+
+/// Looks behind a mark, by the word of the stream's leader and after the same check
+/// of the source as a reader's.
 ///
 /// # Errors
-/// As [`Api::call`].
-pub async fn next_sequence(
+/// As [`Api::call`]; and within, that the source is not the one that was read.
+pub async fn ahead(
     api: &Api,
     stream: &str,
     filters: &[String],
-    from: u64,
-) -> Result<Option<u64>, Error> {
-    let next = fetch::next_stored(api, stream, filters, from).await?;
-    Ok(next.map(|message| message.sequence))
+    mark: &SourceMark,
+) -> Result<Result<Ahead, RolledBack>, Error> {
+    let checked = match source::check(api, stream, mark).await {
+        Ok(checked) => checked,
+        Err(Failure::RolledBack(rolled_back)) => return Ok(Err(rolled_back)),
+        Err(Failure::Broker { error, .. }) => return Err(error),
+    };
+    let next = fetch::next_stored(api, stream, filters, checked.next_sequence).await?;
+    Ok(Ok(Ahead {
+        lost: checked.lost,
+        next: next.map(|message| message.sequence),
+    }))
 }
 
 impl Reader {

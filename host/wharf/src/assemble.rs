@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -256,10 +257,10 @@ impl Parts {
         let lineage = Lineage::parse(lineage)?;
         let manifest = &version.manifest;
         self.verify(&[manifest]).await?;
-        if version.named() != in_use.version {
-            // Only the version in use may turn a checkpoint to its subscriptions.
-            provision::require_same_subscription(&self.api, manifest).await?;
-        }
+        // Only the version in use may turn a checkpoint to its subscriptions.
+        let named = version.named() == in_use.version;
+        let revision = named.then_some(in_use.revision);
+        provision::require_subscription(&self.api, manifest, revision).await?;
         let source = self.api.require_stream(&manifest.stream).await?;
         let ledger = Ledger::open(
             self.broker.ledger().clone(),
@@ -293,6 +294,7 @@ impl Parts {
             tracer: self.traces.tracer(&manifest.name, lineage.as_str()),
             record_bytes_max: max_payload.saturating_sub(RECORD_HEADROOM_BYTES / 4),
             in_use: ArcSwap::from_pointee(in_use),
+            revision: AtomicU64::new(revision.unwrap_or(0)),
             version: ArcSwap::from_pointee(version),
             runtime: self.runtime.clone(),
             lineage,

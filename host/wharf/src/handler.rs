@@ -1,6 +1,7 @@
 //! A handler as this host runs it: its streams, its ledger, its version.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
@@ -11,7 +12,7 @@ use wharf_core::manifest::Subscription;
 use wharf_core::outcome::HostFault;
 use wharf_core::ownership::Named;
 use wharf_core::pattern::Pattern;
-use wharf_core::route::{Route, route};
+use wharf_core::route::listens;
 use wharf_engine::Runtime;
 use wharf_jetstream::api::Api;
 use wharf_jetstream::connection::Broker;
@@ -42,6 +43,8 @@ pub struct Handler {
     pub version: ArcSwap<Version>,
     /// What the deployment names: another version while this host refuses it.
     pub in_use: ArcSwap<InUse>,
+    /// 0 before any has named it.
+    pub revision: AtomicU64,
     pub ledger: Ledger,
     pub parking: Parking,
     /// None when the manifest declares no timers.
@@ -94,22 +97,37 @@ impl Handler {
         self.version.load_full()
     }
 
-    /// The revision of the deployment, when it names what runs here.
-    pub fn revision_in_use(&self) -> Option<u64> {
+    /// Hears of a deployment. What it names runs here, or soon will, or is refused.
+    pub fn hear(&self, in_use: InUse) {
+        self.in_use.store(Arc::new(in_use));
+        self.note_revision();
+    }
+
+    /// Gives the traffic to another version that reads the same.
+    pub fn swap(&self, version: Version) -> Arc<Version> {
+        let before = self.version.swap(Arc::new(version));
+        self.note_revision();
+        before
+    }
+
+    fn note_revision(&self) {
         let in_use = self.in_use.load();
-        (in_use.version == self.version().named()).then_some(in_use.revision)
+        if in_use.version == self.version().named() {
+            self.revision.store(in_use.revision, Ordering::Relaxed);
+        }
+    }
+
+    /// Of the last deployment that named what runs here. None: it stands in for one
+    /// that cannot be run.
+    pub fn revision(&self) -> Option<u64> {
+        let revision = self.revision.load(Ordering::Relaxed);
+        (revision > 0).then_some(revision)
     }
 
     /// Whether the event is settled without the guest. A version that came after
     /// it was unpacked may listen to it.
     pub fn ignores(&self, work: &Work) -> bool {
-        let listens = || {
-            matches!(
-                route(&self.version().manifest, &work.event),
-                Route::Run { .. }
-            )
-        };
-        work.ignored && !listens()
+        work.ignored && listens(&self.version().manifest, &work.event).is_none()
     }
 
     /// A change of the record that `work` makes without an attempt.

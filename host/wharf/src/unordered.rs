@@ -40,7 +40,7 @@ use crate::handler::Handler;
 use crate::owner::Owner;
 use crate::standing::Standing;
 use crate::sweep;
-use crate::unpack::{Unpacked, stray_token, unpack};
+use crate::unpack::{Rules, Unpacked, stray_token, unpack};
 use crate::work::{Arrival, Place, Settlement, Stopped, Work};
 use crate::{park, pipeline};
 use acks::Acks;
@@ -395,7 +395,7 @@ impl Shared {
         arrival: Arrival,
     ) -> Result<(), Stopped> {
         let owner = &*self.owner;
-        let unpacked = unpack(&owner.handler, delivery, Place::Shared, arrival, None);
+        let unpacked = unpack(&owner.handler, delivery, Place::Shared, arrival, Rules::Own);
         let (work, settlement) = match unpacked {
             Unpacked::Work(work) => {
                 let settlement = self.process(&work).await?;

@@ -8,7 +8,7 @@ use wharf_core::entry::Entry;
 use wharf_core::event::{Event, Position, Undecodable};
 use wharf_core::ids;
 use wharf_core::manifest::Subscription;
-use wharf_core::route::{Route, route, route_begun};
+use wharf_core::route::{Route, route, route_begun, route_known};
 use wharf_jetstream::codec;
 use wharf_jetstream::pull::{Delivery, Headers, Origin};
 
@@ -28,14 +28,24 @@ pub enum Unpacked {
     Stray(Work, Undecodable),
 }
 
-/// Unpacks a delivery for a handler. `before` are the subscriptions of an earlier
-/// version, for what those have begun.
+/// By which rules an event finds its entity.
+#[derive(Clone, Copy)]
+pub enum Rules<'a> {
+    /// The version's own.
+    Own,
+    /// The subscriptions of an earlier version, for what those have begun.
+    Earlier(&'a [Subscription]),
+    /// It has found it: it comes out of the entity's queue.
+    Key(&'a str),
+}
+
+/// Unpacks a delivery for a handler.
 pub fn unpack(
     handler: &Handler,
     delivery: Delivery,
     place: Place,
     arrival: Arrival,
-    before: Option<&[Subscription]>,
+    rules: Rules<'_>,
 ) -> Unpacked {
     let decoded = codec::decode(&delivery, &codec::Limits::default());
     let decoded = decoded.map_err(|why| (anonymous(&delivery), why));
@@ -64,9 +74,11 @@ pub fn unpack(
         Err((event, why)) => return Unpacked::Stray(work(event, String::new(), false, None), why),
     };
     let version = handler.version();
-    let route = match before {
-        None => route(&version.manifest, &event),
-        Some(before) => route_begun(before, &version.manifest, &event),
+    let manifest = &version.manifest;
+    let route = match rules {
+        Rules::Own => route(manifest, &event),
+        Rules::Earlier(before) => route_begun(before, manifest, &event),
+        Rules::Key(key) => route_known(manifest, &event, key.to_owned()),
     };
     match route {
         Route::Run { key, subscription } => {
@@ -80,9 +92,8 @@ pub fn unpack(
     }
 }
 
-/// An entry of the queue, on its way through the lane again. The manifest may
-/// have changed since it was queued: an event that it no longer knows is a
-/// stray of a known key.
+/// An entry of the queue, on its way through the lane again, under the key that it
+/// was queued by: the manifest may have changed since.
 pub fn queued(handler: &Handler, entry: &Entry) -> Unpacked {
     let origin = Origin {
         stream: entry.stream.clone(),
@@ -110,7 +121,8 @@ pub fn queued(handler: &Handler, entry: &Entry) -> Unpacked {
         key: entry.key.clone(),
         ..work
     };
-    match unpack(handler, delivery, place, Arrival::new(handler, false), None) {
+    let arrival = Arrival::new(handler, false);
+    match unpack(handler, delivery, place, arrival, Rules::Key(&entry.key)) {
         Unpacked::Work(work) => Unpacked::Work(keyed(work)),
         Unpacked::Ignored(work) => Unpacked::Ignored(keyed(work)),
         Unpacked::Stray(work, why) => Unpacked::Stray(keyed(work), why),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use wharf_core::checkpoint;
 use wharf_core::commit::Change;
 use wharf_core::deployment::{self, Digest};
 use wharf_core::event::Event;
@@ -56,6 +57,18 @@ impl Version {
         self.number == named.number
             && self.digest() == named.component.0
             && self.manifest_digest == named.manifest
+    }
+
+    /// Whether a running reader and its lanes can go on with the other one.
+    pub fn binds_like(&self, other: &Self) -> bool {
+        let (before, after) = (&self.manifest, &other.manifest);
+        before.stream == after.stream
+            && before.ordering == after.ordering
+            && before.delivery == after.delivery
+            && before.max_in_flight == after.max_in_flight
+            && before.needs.is_empty() == after.needs.is_empty()
+            && before.timers.is_empty() == after.timers.is_empty()
+            && checkpoint::generation(&before.on) == checkpoint::generation(&after.on)
     }
 
     /// As hosts compare what they run.

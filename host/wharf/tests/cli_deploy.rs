@@ -117,22 +117,40 @@ fn what_no_host_would_run_is_not_deployed() {
 }
 
 #[test]
-fn another_key_rule_of_an_ordered_handler_is_refused() {
+fn another_subscription_is_due_with_order_and_refused_without() {
     let server = Server::start();
     let place = place(&server, "inventory");
+    let changed = |name: &str, from: &str, to: &str| {
+        let path = support::bundles().join(format!("{name}/handler.toml"));
+        let manifest = std::fs::read_to_string(path).expect("it is built");
+        let other = manifest.replace(from, to);
+        assert_ne!(other, manifest);
+        other
+    };
     place.wharf(&["deploy", "bundle"]).expect(0);
-    let path = support::bundles().join("inventory/handler.toml");
-    let manifest = std::fs::read_to_string(path).expect("it is built");
-    let other = manifest.replace("{sku}.*", "{sku}.stocked");
-    assert_ne!(other, manifest);
+    let other = changed("inventory", "{sku}.*", "{sku}.stocked");
+    place.write("bundle/handler.toml", other);
+    let deployed = place.wharf(&["deploy", "bundle", "-o", "json"]).expect(0);
+    let row = &deployed.json()["data"]["handlers"][0];
+    assert_eq!(row["version"], 2, "{row}");
+    assert_eq!(row["subscription"]["state"], "due", "nobody has changed it");
+    let again = place.wharf(&["deploy", "bundle"]).expect(0);
+    let due = "unchanged; its subscription changes when a host takes it up";
+    assert!(again.out.contains(due), "{}", again.out);
+
+    let other_server = Server::start();
+    let place = self::place(&other_server, "notification");
+    place.wharf(&["deploy", "bundle"]).expect(0);
+    let other = changed("notification", "{order}.confirmed\", ", "{order}.paid\", ");
     place.write("bundle/handler.toml", other);
     let refused = place.wharf(&["deploy", "bundle", "-o", "json"]).expect(5);
-    assert_eq!(refused.error_code(), "WH0306");
-    let versions = place
-        .wharf(&["versions", "inventory", "-o", "json"])
-        .expect(0)
-        .json();
-    assert_eq!(versions["data"]["stable"], 1);
+    assert!(
+        refused.json()["error"]["message"]
+            .to_string()
+            .contains("another key rule")
+    );
+    let versions = place.wharf(&["versions", "notification", "-o", "json"]);
+    assert_eq!(versions.expect(0).json()["data"]["stable"], 1);
 }
 
 #[test]

@@ -10,6 +10,8 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use cli_support::{Place, Server, api, wharf_toml};
+use wharf_core::checkpoint;
+use wharf_jetstream::api::message::Query;
 use wharf_jetstream::api::stream::StreamConfig;
 
 /// No test waits longer than this for anything.
@@ -212,6 +214,18 @@ async fn a_checkpoint_that_is_gone_or_of_another_subscription_ends_the_start() {
     let api = api(&server).await;
     let manifest = std::fs::read_to_string(place.path("target/bundles/order/handler.toml"))
         .expect("the manifest");
+    // As one from before it said what it is of: that cannot be read to its end.
+    let (ledger, subject) = ("WHARF-L-order-1", "wl.order-1.c.0");
+    let stored = api.message(ledger, &Query::last(subject)).await;
+    let stored = stored.expect("it answers").expect("a checkpoint");
+    let mut old = checkpoint::decode(&stored.data).expect("a checkpoint");
+    old.on.clear();
+    let client = async_nats::connect(server.url()).await.expect("connected");
+    let stream = async_nats::jetstream::new(client);
+    let written = stream
+        .publish(subject, checkpoint::encode(&old).into())
+        .await;
+    written.expect("sent").await.expect("stored");
     let other = manifest.replacen("\"shop.order.{order}.placed\",", "", 1);
     assert_ne!(manifest, other);
     place.write("target/bundles/order/handler.toml", other);

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use clap::Args;
 use serde::Serialize;
@@ -100,11 +101,12 @@ pub async fn run(args: DeployArgs) -> Result<Answer, Failure> {
     let until = args.wait.until();
     let (hosts, mut failure) = args.wait.settle(&registry, &wanted).await?;
     for subject in turning {
-        let turned = match until.filter(|_| failure.is_none()) {
-            Some(until) => subject.turned(&api, until).await?,
-            None => Turn::Due,
-        };
-        if until.is_some() && failure.is_none() && turned == Turn::Due {
+        // With one that failed nobody waits for the others, but says what they are.
+        let until = until.filter(|_| failure.is_none());
+        let turned = subject
+            .turned(&api, until.unwrap_or_else(Instant::now))
+            .await?;
+        if until.is_some() && turned == Turn::Due {
             failure = Some(subject.late());
         }
         let row = handlers

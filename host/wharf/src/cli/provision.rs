@@ -28,7 +28,7 @@ use crate::codes::Code;
 use crate::config::PlaceArgs;
 use crate::output::{Answer, OutputArgs};
 
-pub use checkpoints::{read as checkpoint, require_same_subscription};
+pub use checkpoints::{read as checkpoint, require_subscription};
 
 const AFTER_HELP: &str = "\
 Makes streams, ledgers, consumers and first checkpoints; what is there already

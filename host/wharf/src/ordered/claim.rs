@@ -81,7 +81,7 @@ fn judge(
     let (unchanged_ms, lease_ms) = (millis(since.elapsed()), millis(sharing.lease()));
     let mut claimant = Claimant {
         host: sharing.host(),
-        revision: handler.revision_in_use(),
+        revision: handler.revision(),
         generation: &checkpoint::generation(&handler.version().manifest.on),
         turn: Turn::Rank(0),
         successor_lives: false,
@@ -120,7 +120,14 @@ async fn take(
     revision: u64,
 ) -> Option<Claimed> {
     let taken = Instant::now();
-    let checkpoint = before.taken(sharing.host(), clock::now_ms());
+    let mut checkpoint = before.taken(sharing.host(), clock::now_ms());
+    if checkpoint.on.is_empty() {
+        // Written before checkpoints said what they are of.
+        let on = &handler.version().manifest.on;
+        if checkpoint.generation == checkpoint::generation(on) {
+            checkpoint.on = checkpoint::reads(on);
+        }
+    }
     let bytes = bytes::Bytes::from(checkpoint::encode(&checkpoint));
     match handler
         .ledger
@@ -158,7 +165,7 @@ async fn take(
 fn other_generation(handler: &Handler) -> HostFault {
     HostFault::record(format!(
         "handler `{}` subscribes to other subjects, or by another key rule, than its checkpoint says; \
-         only a host that runs the version in use may change them",
+         and not by an earlier deployment: this host waits for a newer one",
         handler.name()
     ))
 }

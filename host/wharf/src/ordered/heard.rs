@@ -28,6 +28,17 @@ pub fn alarm_rolled_back(handler: &Handler, detail: &str) {
     );
 }
 
+/// Sequences that nobody can read any more.
+pub fn alarm_lost(handler: &Handler, from: u64, to: u64) {
+    handler.metrics.source_lost(to - from + 1);
+    tracing::error!(
+        handler = handler.name(),
+        from,
+        to,
+        "source-lost: the stream no longer has these events"
+    );
+}
+
 /// Why a reader began again, as metrics name it.
 pub fn reopened(reason: &Reason) -> ReopenReason {
     match reason {

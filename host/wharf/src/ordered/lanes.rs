@@ -67,6 +67,11 @@ impl Book {
         self.progress().watermark()
     }
 
+    /// The last event that came.
+    pub fn received(&self) -> Position {
+        self.progress().received()
+    }
+
     /// Whether nothing is left of what was received.
     pub fn is_settled(&self) -> bool {
         self.progress().unsettled() == 0

@@ -17,13 +17,13 @@ use wharf_telemetry::metrics::{Unsettled, UnsettledState};
 
 use super::Settings;
 use super::claim::Claimed;
-use super::heard::{alarm_rolled_back, next_firing, reopened};
+use super::heard::{alarm_lost, alarm_rolled_back, next_firing, reopened};
 use super::lane::Settles;
 use super::lanes::{Book, Lanes};
 use super::lease::Lease;
 use super::line::Aside;
 use super::tenancy::Tenancy;
-use super::turning::Turning;
+use super::turning::{Doubt, Turning};
 use crate::drain::Drain;
 use crate::entity::Entity;
 use crate::handler::Handler;
@@ -31,7 +31,7 @@ use crate::owner::Owner;
 use crate::park;
 use crate::standing::Standing;
 use crate::sweep;
-use crate::unpack::{Unpacked, stray_token, unpack};
+use crate::unpack::{Rules, Unpacked, stray_token, unpack};
 use crate::work::{Arrival, Place, Settlement, Work};
 
 /// How owning a partition ended.
@@ -183,7 +183,7 @@ impl Reign {
                     self.lanes.push_aside(&key, Aside::Visit);
                     Ok(())
                 }
-                read = reader.next() => self.read(read).await,
+                read = reader.next(), if !self.has_read_earlier() => self.read(read).await,
                 () = self.book.changed() => Ok(()),
             };
             if let Err(end) = ended {
@@ -208,7 +208,11 @@ impl Reign {
                     self.turning = turning;
                     return Ok(());
                 }
-                Err(fault) => handler.report(&fault),
+                Err(Doubt::Fault(fault)) => handler.report(&fault),
+                Err(Doubt::RolledBack(rolled_back)) => {
+                    alarm_rolled_back(&handler, &rolled_back.to_string());
+                    return Err(End::Paused);
+                }
             }
             self.breathe().await?;
         }
@@ -281,7 +285,7 @@ impl Reign {
 
     /// Asks for what the bounds leave room for, less what was asked for before.
     fn grant(&mut self, reader: &mut Reader) {
-        if self.full.is_some() || self.turning.as_ref().is_some_and(Turning::has_read) {
+        if self.full.is_some() || self.has_read_earlier() {
             return;
         }
         let (events, bytes) = self.book.credit(&self.settings.bounds);
@@ -305,13 +309,7 @@ impl Reign {
             }
             Ok(reader::Event::SourceLost { from, to }) => {
                 self.owner.has_read(to);
-                handler.metrics.source_lost(to - from + 1);
-                tracing::error!(
-                    handler = handler.name(),
-                    from,
-                    to,
-                    "source-lost: the stream no longer has these events"
-                );
+                alarm_lost(&handler, from, to);
             }
             Ok(reader::Event::Unavailable { error }) => {
                 handler.report(&HostFault::broker(error.to_string()));
@@ -327,12 +325,14 @@ impl Reign {
     /// Hands a delivery to its lane. Nothing above `high` gets there before the
     /// checkpoint says so.
     async fn take_in(&mut self, delivery: Delivery) -> Result<(), End> {
-        let at = delivery.position;
-        if let Some(turning) = &mut self.turning
-            && turning.is_beyond(at.sequence)
-        {
+        let kept_back = match &mut self.turning {
+            Some(turning) => turning.keep_back(delivery),
+            None => Some(delivery),
+        };
+        let Some(delivery) = kept_back else {
             return Ok(());
-        }
+        };
+        let at = delivery.position;
         while at.sequence > self.tenancy.checkpoint().high {
             if self.owner.leave.is_cancelled() {
                 return Err(self.left());
@@ -350,8 +350,11 @@ impl Reign {
             created_ns: handler.source.created_ns,
         };
         let arrival = Arrival::new(handler, at.sequence > self.first_seen_above);
-        let before = self.turning.as_ref().map(|turning| &*turning.before);
-        match unpack(handler, delivery, place, arrival, before) {
+        let rules = match &self.turning {
+            Some(turning) => Rules::Earlier(&turning.before),
+            None => Rules::Own,
+        };
+        match unpack(handler, delivery, place, arrival, rules) {
             Unpacked::Work(work) => self.lanes.push(work),
             // Another version may have handled it and left something to finish.
             Unpacked::Ignored(work)
@@ -387,7 +390,7 @@ impl Reign {
             self.lanes.trim();
             self.weigh_ledger().await;
             self.give_way()?;
-            self.look_behind().await;
+            self.tend_turning().await?;
         }
         self.turn().await?;
         let settled = self
@@ -401,13 +404,29 @@ impl Reign {
         Ok(())
     }
 
-    /// Events that are gone from the source never come.
-    async fn look_behind(&mut self) {
-        if let Some(turning) = self.turning.as_mut().filter(|turning| !turning.has_read())
-            && let Err(fault) = turning.look(&self.owner.handler, self.owner.read()).await
-        {
-            self.owner.handler.report(&fault);
+    async fn tend_turning(&mut self) -> Result<(), End> {
+        let Some(turning) = &mut self.turning else {
+            return Ok(());
+        };
+        let handler = &self.owner.handler;
+        let (received, watermark) = (self.book.received(), self.book.watermark());
+        match turning.tend(handler, received, watermark.sequence).await {
+            Ok(()) => {}
+            Err(Doubt::Fault(fault)) => handler.report(&fault),
+            Err(Doubt::RolledBack(rolled_back)) => {
+                alarm_rolled_back(handler, &rolled_back.to_string());
+                return Err(End::Paused);
+            }
         }
+        match turning.take_ahead() {
+            Some(delivery) => self.take_in(delivery).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Whether all that an earlier subscription began is with its lanes.
+    fn has_read_earlier(&self) -> bool {
+        self.turning.as_ref().is_some_and(Turning::has_read)
     }
 
     /// Ends what is owned under an earlier subscription when nothing of it is left.
@@ -419,7 +438,7 @@ impl Reign {
             return Ok(());
         }
         let handler = &self.owner.handler;
-        match turning.settled(handler, self.tenancy.checkpoint()).await {
+        match turning.settled(handler, self.book.received()).await {
             Ok(()) => Err(End::Turned),
             Err(fault) => {
                 handler.report(&fault);

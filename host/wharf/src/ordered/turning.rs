@@ -4,15 +4,19 @@
 //! What that one can have begun is read to its end by its own rules, and nothing
 //! beyond. Once all of it is settled the checkpoint is turned: it is of the new
 //! subscriptions then, which count behind that place, and hosts that know only the
-//! earlier version may not own the partition any more (interleaving 31).
+//! earlier version may not own the partition any more (interleaving 31). While
+//! something of it is held, for a need or a retry, reading goes on by the earlier
+//! rules, so that one event does not stop all others.
 
 use wharf_core::checkpoint::{self, Checkpoint, Reads};
 use wharf_core::event::Position;
 use wharf_core::manifest::Subscription;
 use wharf_core::outcome::HostFault;
 use wharf_jetstream::api::message::Query;
-use wharf_jetstream::reader;
+use wharf_jetstream::pull::Delivery;
+use wharf_jetstream::reader::{self, Ahead, RolledBack, SourceMark};
 
+use super::heard::alarm_lost;
 use crate::handler::{Handler, filters};
 
 /// What is left to be done under the earlier subscriptions.
@@ -20,18 +24,40 @@ pub struct Turning {
     pub before: Vec<Subscription>,
     /// Nothing behind it can have been begun.
     end: u64,
-    /// All events up to the end are with their lanes.
-    read: bool,
+    reading: Reading,
+    /// Came from behind the end, and is not begun.
+    ahead: Option<Delivery>,
     /// Where the new subscriptions count from: known when all is settled.
     at: Option<Position>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// Up to the end.
+    ToEnd,
+    /// All events up to the end are with their lanes, and were this many times
+    /// looked at since.
+    Done { looks: u32 },
+    /// On behind the end: what had been received at the last look was not settled.
+    On { received: u64 },
+}
+
+/// Looks, two seconds apart, at what does not settle before reading goes on.
+const PATIENCE_LOOKS: u32 = 2;
+
+/// Why nothing can be said of the source.
+pub enum Doubt {
+    RolledBack(RolledBack),
+    Fault(HostFault),
 }
 
 impl Turning {
     /// None: the checkpoint is of the version's own subscriptions.
     ///
     /// # Errors
-    /// The broker does not answer, or the checkpoint does not say what it is of.
-    pub async fn begin(handler: &Handler, seen: &Checkpoint) -> Result<Option<Self>, HostFault> {
+    /// The broker does not answer, the checkpoint does not say what it is of, or the
+    /// source is not the one that it speaks of.
+    pub async fn begin(handler: &Handler, seen: &Checkpoint) -> Result<Option<Self>, Doubt> {
         if seen.generation == checkpoint::generation(&handler.version().manifest.on) {
             return Ok(None);
         }
@@ -42,10 +68,15 @@ impl Turning {
         let mut turning = Self {
             before,
             end: seen.high.min(last).max(seen.watermark),
-            read: false,
+            reading: Reading::ToEnd,
+            ahead: None,
             at: None,
         };
-        turning.look(handler, seen.watermark).await?;
+        let lost = turning.look(handler, seen.watermark()).await?;
+        if let Some((from, to)) = lost.filter(|_| turning.has_read()) {
+            // Else the reader finds the same.
+            alarm_lost(handler, from, to);
+        }
         let after = checkpoint::reads(&handler.version().manifest.on);
         tracing::info!(
             handler = handler.name(),
@@ -57,36 +88,92 @@ impl Turning {
         Ok(Some(turning))
     }
 
-    /// Looks whether there is more to read behind `received`.
+    /// Looks whether there is more to read behind `received`, and what is gone from
+    /// there.
+    async fn look(
+        &mut self,
+        handler: &Handler,
+        received: Position,
+    ) -> Result<Option<(u64, u64)>, Doubt> {
+        let mark = SourceMark {
+            created_ns: handler.source.created_ns,
+            watermark: received.sequence,
+            stored_ns: received.stored_ns,
+        };
+        let (stream, filters) = (&handler.source.stream, filters(&self.before));
+        let ahead = reader::ahead(&handler.api, stream, &filters, &mark).await;
+        let Ahead { lost, next } = ahead.map_err(broker)?.map_err(Doubt::RolledBack)?;
+        if next.is_none_or(|next| next > self.end) {
+            self.reading = Reading::Done { looks: 0 };
+        }
+        Ok(lost)
+    }
+
+    /// Every other second: events that are gone from the source never come, and
+    /// those that are held do not stop others for long.
     ///
     /// # Errors
-    /// The broker does not answer.
-    pub async fn look(&mut self, handler: &Handler, received: u64) -> Result<(), HostFault> {
-        let (stream, filters) = (&handler.source.stream, filters(&self.before));
-        let next = reader::next_sequence(&handler.api, stream, &filters, received + 1).await;
-        let next = next.map_err(broker)?;
-        self.read = next.is_none_or(|next| self.is_beyond(next));
+    /// As [`Self::begin`].
+    pub async fn tend(
+        &mut self,
+        handler: &Handler,
+        received: Position,
+        watermark: u64,
+    ) -> Result<(), Doubt> {
+        match &mut self.reading {
+            Reading::ToEnd => self.look(handler, received).await.map(drop)?,
+            Reading::Done { looks } if *looks < PATIENCE_LOOKS => *looks += 1,
+            Reading::Done { .. } => {
+                tracing::info!(
+                    handler = handler.name(),
+                    watermark,
+                    "an event is held: reading goes on by the earlier subscription"
+                );
+                let received = received.sequence;
+                self.reading = Reading::On { received };
+            }
+            Reading::On { received: before } if watermark >= *before => {
+                self.end = received.sequence;
+                self.reading = Reading::Done { looks: 0 };
+            }
+            Reading::On { received: before } => *before = received.sequence,
+        }
         Ok(())
     }
 
-    /// Whether an event is not for the earlier subscriptions any more; the stream
-    /// has been read to the end then.
-    pub fn is_beyond(&mut self, sequence: u64) -> bool {
-        self.read |= sequence > self.end;
-        sequence > self.end
+    /// Takes an event that is not for the earlier subscriptions any more; the stream
+    /// has been read to the end then. Gives it back where it is.
+    pub fn keep_back(&mut self, delivery: Delivery) -> Option<Delivery> {
+        let is_on = matches!(self.reading, Reading::On { .. });
+        if is_on || delivery.position.sequence <= self.end {
+            return Some(delivery);
+        }
+        self.reading = Reading::Done { looks: 0 };
+        self.ahead = Some(delivery);
+        None
+    }
+
+    /// What was kept back, when reading goes on.
+    pub fn take_ahead(&mut self) -> Option<Delivery> {
+        self.ahead
+            .take_if(|_| matches!(self.reading, Reading::On { .. }))
     }
 
     pub fn has_read(&self) -> bool {
-        self.read
+        matches!(self.reading, Reading::Done { .. })
     }
 
     /// All that was begun is settled.
     ///
     /// # Errors
     /// The broker does not answer.
-    pub async fn settled(&mut self, handler: &Handler, seen: &Checkpoint) -> Result<(), HostFault> {
-        self.at = Some(if self.end == seen.watermark {
-            seen.watermark()
+    pub async fn settled(
+        &mut self,
+        handler: &Handler,
+        received: Position,
+    ) -> Result<(), HostFault> {
+        self.at = Some(if self.end <= received.sequence {
+            received
         } else {
             let query = Query::at(self.end);
             let stored = handler.api.message(&handler.source.stream, &query).await;
@@ -98,9 +185,9 @@ impl Turning {
         Ok(())
     }
 
-    /// The checkpoint, turned; as it is when another version is in use by now.
+    /// The checkpoint, turned, when all is settled.
     pub fn turned(&self, handler: &Handler, released: Checkpoint) -> Checkpoint {
-        let (Some(at), Some(revision)) = (self.at, handler.revision_in_use()) else {
+        let (Some(at), Some(revision)) = (self.at, handler.revision()) else {
             return released;
         };
         tracing::info!(
@@ -109,6 +196,12 @@ impl Turning {
             "the subscription has changed"
         );
         released.turned(&handler.version().manifest.on, at, revision)
+    }
+}
+
+impl From<HostFault> for Doubt {
+    fn from(fault: HostFault) -> Self {
+        Self::Fault(fault)
     }
 }
 

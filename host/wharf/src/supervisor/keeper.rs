@@ -151,7 +151,7 @@ impl Keeper {
         self.paused = None;
         let named = wanted.deployment.in_use();
         if let Some(bound) = &self.bound {
-            bound.handler.in_use.store(Arc::new(wanted.in_use()));
+            bound.handler.hear(wanted.in_use());
         }
         let runs = self.version().is_some_and(|version| version.is(named));
         if runs {
@@ -258,8 +258,8 @@ impl Keeper {
     async fn switch(&mut self, wanted: &Wanted, version: Version) -> Result<(), Failure> {
         let number = version.number;
         match &self.bound {
-            Some(bound) if same_binding(&bound.handler.version().manifest, &version.manifest) => {
-                let before = bound.handler.version.swap(Arc::new(version));
+            Some(bound) if bound.handler.version().binds_like(&version) => {
+                let before = bound.handler.swap(version);
                 bound.handler.watchdog.begin(number);
                 tracing::info!(
                     handler = self.name,
@@ -461,17 +461,6 @@ fn generation(manifest: &Manifest) -> String {
         Ordering::Key => checkpoint::generation_text(&manifest.on),
         Ordering::None => String::new(),
     }
-}
-
-/// What a running reader and its lanes are built on.
-fn same_binding(before: &Manifest, after: &Manifest) -> bool {
-    before.stream == after.stream
-        && before.ordering == after.ordering
-        && before.delivery == after.delivery
-        && before.max_in_flight == after.max_in_flight
-        && before.needs.is_empty() == after.needs.is_empty()
-        && before.timers.is_empty() == after.timers.is_empty()
-        && checkpoint::generation(&before.on) == checkpoint::generation(&after.on)
 }
 
 /// The version cannot be run here; not that nobody could say what it is just now.

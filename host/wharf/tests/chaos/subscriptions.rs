@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_nats::Client;
 use serde_json::Value;
 use wharf_core::checkpoint::Checkpoint;
+use wharf_demo::gateway::Modes;
 use wharf_demo::load::Publisher;
 use wharf_demo::shop::Message;
 use wharf_demo::stream::Stream;
@@ -62,17 +63,23 @@ async fn load(client: Client, end: &AtomicBool) -> BTreeMap<String, u64> {
         }
         let kind = if nth % 3 == 2 { "second" } else { "first" };
         let line = format!("{kind} {nth}");
-        let message = Message {
-            subject: format!("probe.{}.{kind}", nth % KEYS),
-            id: format!("event-{nth}"),
-            event_type: "note".to_owned(),
-            data: line.clone().into_bytes(),
-            traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned(),
-        };
-        let stored = publisher.publish(&message).await.expect("stored");
-        sent.insert(line, stored.sequence);
+        let key = (nth % KEYS).to_string();
+        let sequence = send(&publisher, &key, kind, "note", &line).await;
+        sent.insert(line, sequence);
     }
     sent
+}
+
+/// Publishes a line of its own; its sequence.
+async fn send(publisher: &Publisher, key: &str, kind: &str, what: &str, line: &str) -> u64 {
+    let message = Message {
+        subject: format!("probe.{key}.{kind}"),
+        id: line.replace(' ', "-"),
+        event_type: what.to_owned(),
+        data: line.as_bytes().to_vec(),
+        traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned(),
+    };
+    publisher.publish(&message).await.expect("stored").sequence
 }
 
 async fn until_changed(site: &Site, from: &Checkpoint) -> Checkpoint {
@@ -159,6 +166,73 @@ async fn interleaving_31_a_subscription_that_changes_under_load_and_sigkill_lose
         let order: Vec<u64> = lines.iter().map(|line| sent[line]).collect();
         assert!(order.is_sorted(), "{entity}: {lines:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_is_held_stops_no_other_while_the_subscription_changes() {
+    let _machine = alone().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = version(folder.path(), "first", FIRST);
+    let hang = |hang| Modes {
+        hang,
+        ..Modes::default()
+    };
+    let plan = Plan::of(first, STREAMS).host("lease = \"3s\"\ndrain = \"2s\"");
+    let site = Site::provisioned(plan.modes(hang(true))).await;
+    let mut host = site.host().await;
+    let client = site.client().await;
+    let publisher = Publisher::new(client.clone(), SOON);
+    let ledger = site.ledger("probe").await;
+    let before = ledger.checkpoint().await;
+    send(&publisher, "held", "first", "call", "the held one").await;
+
+    let wider = version(folder.path(), "wider", WIDER);
+    let wider = wider.to_str().expect("UTF-8");
+    site.operate(&["deploy", wider]).await;
+    let goes_on = "reading goes on by the earlier subscription";
+    let until_on = async |times: usize| {
+        let look = async || (site.host_log().matches(goes_on).count() >= times).then_some(());
+        until(goes_on, SOON, look).await;
+    };
+    until_on(1).await;
+    let mut wanted = vec!["the held one".to_owned()];
+    for nth in 0..200 {
+        let line = format!("beside {nth}");
+        send(
+            &publisher,
+            &(nth % KEYS).to_string(),
+            "first",
+            "note",
+            &line,
+        )
+        .await;
+        wanted.push(line);
+    }
+    let others = wanted.len() - 1;
+    let told_so_far = async || told(&client).await.values().flatten().count();
+    let look = async || (told_so_far().await == others).then_some(());
+    until("the others to be told", SOON, look).await;
+
+    // Whoever comes next begins the change again, and it still waits for the one.
+    host.kill().await.expect("SIGKILL is sent");
+    host = site.host().await;
+    until_on(2).await;
+    let now = ledger.checkpoint().await;
+    assert_eq!(now.generation, before.generation, "it is not settled yet");
+    site.gateway
+        .set(hang(false))
+        .expect("modes that can be meant");
+    let now = until_changed(&site, &before).await;
+    let sequence = send(&publisher, "new", "second", "note", "of the new one").await;
+    assert!(sequence > now.counts_behind);
+    wanted.push("of the new one".to_owned());
+    let look = async || (told_so_far().await >= wanted.len()).then_some(());
+    until("all to be told", SOON, look).await;
+    let mut told: Vec<String> = told(&client).await.into_values().flatten().collect();
+    told.sort();
+    wanted.sort();
+    assert_eq!(told, wanted);
+    host.require_running().expect("the host runs");
 }
 
 /// What the probe has told, by entity.

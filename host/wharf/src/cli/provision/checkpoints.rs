@@ -85,12 +85,19 @@ pub async fn verify(api: &Api, manifests: &[&Manifest]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// For a version that is not in use, which turns nothing.
+/// For a version that a host binds, with the revision of the deployment that names
+/// it; without one it turns nothing.
 ///
 /// # Errors
-/// There is none, or it is of another generation.
-pub async fn require_same_subscription(api: &Api, manifest: &Manifest) -> Result<(), Failure> {
-    match is_own(&require(api, manifest).await?, manifest) {
+/// There is no checkpoint, or one of another generation that it may not turn.
+pub async fn require_subscription(
+    api: &Api,
+    manifest: &Manifest,
+    revision: Option<u64>,
+) -> Result<(), Failure> {
+    let found = require(api, manifest).await?;
+    let turns = || may_turn(&found, manifest) && found.may_turn(revision);
+    match is_own(&found, manifest) || turns() {
         true => Ok(()),
         false => Err(conflict(manifest)?),
     }
@@ -115,10 +122,10 @@ fn is_own(found: &Checkpoint, manifest: &Manifest) -> bool {
     found.generation == checkpoint::generation(&manifest.on)
 }
 
-/// Whether a host settles what the earlier subscription began, and turns it. The
-/// consumer of an unordered handler has its filters for good.
+/// Whether a host can settle what the earlier subscription began, and turn it. One
+/// without order does not say what it is of: its consumer's filters are for good.
 fn may_turn(found: &Checkpoint, manifest: &Manifest) -> bool {
-    manifest.ordering == Ordering::Key && !found.on.is_empty()
+    manifest.ordering == Ordering::Key && found.stream == manifest.stream && !found.on.is_empty()
 }
 
 const TURNS: &str =
@@ -187,7 +194,10 @@ async fn first(
         watermark_stored_ns: stored.map_or(0, |message| message.stored_ns),
         high: watermark,
         generation: checkpoint::generation(&manifest.on),
-        on: checkpoint::reads(&manifest.on),
+        on: match manifest.ordering {
+            Ordering::Key => checkpoint::reads(&manifest.on),
+            Ordering::None => Vec::new(),
+        },
         counts_behind: watermark,
         released: true,
         written_ms: clock::now_ms(),
