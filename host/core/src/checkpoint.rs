@@ -56,7 +56,8 @@ pub struct Checkpoint {
     /// by an earlier generation, or lay before the handler's first event.
     #[prost(uint64, tag = "13")]
     pub counts_behind: u64,
-    /// Revision of the deployment that turned it to `generation`; 0 at first.
+    /// The newest revision of a deployment that it was owned for under `generation`;
+    /// 0 at first.
     #[prost(uint64, tag = "14")]
     pub revision: u64,
 }

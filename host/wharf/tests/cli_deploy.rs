@@ -144,6 +144,7 @@ fn another_subscription_is_due_with_order_and_refused_without() {
     let other = changed("notification", "{order}.confirmed\", ", "{order}.paid\", ");
     place.write("bundle/handler.toml", other);
     let refused = place.wharf(&["deploy", "bundle", "-o", "json"]).expect(5);
+    assert_eq!(refused.error_code(), "WH0306");
     assert!(
         refused.json()["error"]["message"]
             .to_string()

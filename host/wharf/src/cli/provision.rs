@@ -182,7 +182,9 @@ pub async fn survey(
 /// Everything that keeps a host from binding, in one failure: what is in the
 /// way before what is missing.
 fn shortfall(steps: &[Step]) -> Option<Failure> {
-    let blocking: Vec<&Step> = steps.iter().filter(|step| step.is_blocking()).collect();
+    let mut blocking: Vec<&Step> = steps.iter().filter(|step| step.is_blocking()).collect();
+    // A consumer that differs for that reason alone is not to be changed by hand.
+    blocking.sort_by_key(|step| step.code != Code::CheckpointConflict);
     if let Some(first) = blocking.first() {
         let lines: Vec<String> = blocking.iter().map(|step| step.line()).collect();
         return Some(Failure::new(first.code, lines.join("\n  ")).place(assets_of(&blocking)));

@@ -121,12 +121,13 @@ async fn take(
 ) -> Option<Claimed> {
     let taken = Instant::now();
     let mut checkpoint = before.taken(sharing.host(), clock::now_ms());
-    if checkpoint.on.is_empty() {
-        // Written before checkpoints said what they are of.
-        let on = &handler.version().manifest.on;
-        if checkpoint.generation == checkpoint::generation(on) {
-            checkpoint.on = checkpoint::reads(on);
-        }
+    let on = &handler.version().manifest.on;
+    if checkpoint.generation == checkpoint::generation(on) {
+        // One from before checkpoints said what they are of says so from now on; and
+        // a host that knows only an earlier deployment cannot turn it any more.
+        checkpoint.on = checkpoint::reads(on);
+        let revision = handler.revision().unwrap_or(0);
+        checkpoint.revision = checkpoint.revision.max(revision);
     }
     let bytes = bytes::Bytes::from(checkpoint::encode(&checkpoint));
     match handler

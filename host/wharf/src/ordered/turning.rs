@@ -22,6 +22,8 @@ use crate::handler::{Handler, filters};
 /// What is left to be done under the earlier subscriptions.
 pub struct Turning {
     pub before: Vec<Subscription>,
+    /// The incarnation of the stream that the checkpoint speaks of.
+    created_ns: u64,
     /// Nothing behind it can have been begun.
     end: u64,
     reading: Reading,
@@ -35,14 +37,21 @@ pub struct Turning {
 enum Reading {
     /// Up to the end.
     ToEnd,
-    /// All events up to the end are with their lanes, and were this many times
-    /// looked at since.
-    Done { looks: u32 },
-    /// On behind the end: what had been received at the last look was not settled.
+    /// All events up to the end are with their lanes, and the watermark has stood
+    /// still for so many looks.
+    Done { watermark: u64, looks: u32 },
+    /// On behind the end, until all is settled that had been received before.
     On { received: u64 },
 }
 
-/// Looks, two seconds apart, at what does not settle before reading goes on.
+impl Reading {
+    const DONE: Self = Self::Done {
+        watermark: 0,
+        looks: 0,
+    };
+}
+
+/// Looks, two seconds apart, at a watermark that stands still before reading goes on.
 const PATIENCE_LOOKS: u32 = 2;
 
 /// Why nothing can be said of the source.
@@ -67,6 +76,7 @@ impl Turning {
         let last = source.map_err(broker)?.state.last_sequence;
         let mut turning = Self {
             before,
+            created_ns: seen.created_ns,
             end: seen.high.min(last).max(seen.watermark),
             reading: Reading::ToEnd,
             ahead: None,
@@ -74,8 +84,11 @@ impl Turning {
         };
         let lost = turning.look(handler, seen.watermark()).await?;
         if let Some((from, to)) = lost.filter(|_| turning.has_read()) {
-            // Else the reader finds the same.
-            alarm_lost(handler, from, to);
+            // Else the reader finds it, as the next one does with what lies behind.
+            let to = to.min(turning.end);
+            if from <= to {
+                alarm_lost(handler, from, to);
+            }
         }
         let after = checkpoint::reads(&handler.version().manifest.on);
         tracing::info!(
@@ -96,7 +109,7 @@ impl Turning {
         received: Position,
     ) -> Result<Option<(u64, u64)>, Doubt> {
         let mark = SourceMark {
-            created_ns: handler.source.created_ns,
+            created_ns: self.created_ns,
             watermark: received.sequence,
             stored_ns: received.stored_ns,
         };
@@ -104,7 +117,7 @@ impl Turning {
         let ahead = reader::ahead(&handler.api, stream, &filters, &mark).await;
         let Ahead { lost, next } = ahead.map_err(broker)?.map_err(Doubt::RolledBack)?;
         if next.is_none_or(|next| next > self.end) {
-            self.reading = Reading::Done { looks: 0 };
+            self.reading = Reading::DONE;
         }
         Ok(lost)
     }
@@ -122,7 +135,13 @@ impl Turning {
     ) -> Result<(), Doubt> {
         match &mut self.reading {
             Reading::ToEnd => self.look(handler, received).await.map(drop)?,
-            Reading::Done { looks } if *looks < PATIENCE_LOOKS => *looks += 1,
+            Reading::Done {
+                watermark: before,
+                looks,
+            } if watermark > *before || *looks < PATIENCE_LOOKS => {
+                *looks = if watermark > *before { 0 } else { *looks + 1 };
+                *before = watermark;
+            }
             Reading::Done { .. } => {
                 tracing::info!(
                     handler = handler.name(),
@@ -134,9 +153,9 @@ impl Turning {
             }
             Reading::On { received: before } if watermark >= *before => {
                 self.end = received.sequence;
-                self.reading = Reading::Done { looks: 0 };
+                self.reading = Reading::DONE;
             }
-            Reading::On { received: before } => *before = received.sequence,
+            Reading::On { .. } => {}
         }
         Ok(())
     }
@@ -148,7 +167,7 @@ impl Turning {
         if is_on || delivery.position.sequence <= self.end {
             return Some(delivery);
         }
-        self.reading = Reading::Done { looks: 0 };
+        self.reading = Reading::DONE;
         self.ahead = Some(delivery);
         None
     }

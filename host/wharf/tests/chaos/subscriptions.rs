@@ -104,6 +104,7 @@ async fn interleaving_31_a_subscription_that_changes_under_load_and_sigkill_lose
     let ledger = site.ledger("probe").await;
     let changes = async {
         let mut counted: Vec<(&str, u64)> = vec![("first", 0)];
+        let mut removed = 0..0;
         let versions = [("wider", WIDER), ("keys", OTHER_KEYS), ("back", FIRST)];
         for (nth, (name, on)) in versions.into_iter().enumerate() {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -129,12 +130,14 @@ async fn interleaving_31_a_subscription_that_changes_under_load_and_sigkill_lose
             assert!(now.counts_behind >= before.watermark, "{now:?}");
             println!("{name} counts behind {}", now.counts_behind);
             counted.push((name, now.counts_behind));
+            // What the last but one did not begin of the subject that is gone.
+            removed = before.watermark..now.counts_behind + 1;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
         end.store(true, Ordering::Relaxed);
-        counted
+        (counted, removed)
     };
-    let (counted, sent) = tokio::join!(changes, load(client.clone(), &end));
+    let ((counted, removed), sent) = tokio::join!(changes, load(client.clone(), &end));
     let last = *sent.values().max().expect("events");
     let wanted = |line: &str, sequence: u64| {
         let at = counted.iter().rposition(|(_, behind)| sequence > *behind);
@@ -159,7 +162,11 @@ async fn interleaving_31_a_subscription_that_changes_under_load_and_sigkill_lose
     for (line, sequence) in &sent {
         let times = usize::from(wanted.contains_key(line));
         let found = told.values().flatten().filter(|told| *told == line).count();
-        assert_eq!(found, times, "`{line}` at {sequence}; {counted:?}");
+        let may_lack = line.starts_with("second") && removed.contains(sequence);
+        assert!(
+            found == times || (may_lack && found == 0),
+            "`{line}` at {sequence} was told {found} times; {counted:?}"
+        );
     }
     assert!(wanted.len() > sent.len() / 2 && wanted.len() < sent.len());
     for (entity, lines) in told {
