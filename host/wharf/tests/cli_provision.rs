@@ -210,12 +210,18 @@ async fn a_stream_of_another_shape_is_refused_by_field_and_nothing_is_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_subscription_than_the_checkpoints_is_refused() {
+async fn another_subscription_than_the_checkpoints_is_left_to_the_hosts_or_refused() {
     let server = Server::start();
     let place = Place::shop(&server.url());
     place.wharf(&["provision"]).expect(0);
     let other = cli_support::ORDER.replace(", \"shop.order.{order}.paid\"", "");
     place.write("target/bundles/order/handler.toml", other);
+    let run = place.wharf(&["provision"]).expect(0);
+    assert!(run.out.contains("of another [[on]]"), "{run:?}");
+
+    let other = cli_support::MAIL.replace("confirmed", "paid");
+    assert_ne!(other, cli_support::MAIL);
+    place.write("target/bundles/mail/handler.toml", other);
     let run = place.wharf(&["provision"]).expect(5);
     assert!(run.out.contains("subscribes to other subjects"), "{run:?}");
 }
