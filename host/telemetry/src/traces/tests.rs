@@ -31,8 +31,16 @@ fn config(endpoint: &str, waiting_max: &str, batch_max: &str) -> Config {
 
 /// Traces whose queue nobody empties.
 fn unsent(sampler: Sampler, waiting_max: &str) -> (Tracer, Arc<Queue>, Metrics) {
+    unsent_in(sampler, waiting_max, "1")
+}
+
+fn unsent_in(
+    sampler: Sampler,
+    waiting_max: &str,
+    batch_max: &str,
+) -> (Tracer, Arc<Queue>, Metrics) {
     let metrics = Metrics::new("0.0.0", &crate::logs::Dropped::default());
-    let batches = config("http://c", waiting_max, "1").batches;
+    let batches = config("http://c", waiting_max, batch_max).batches;
     let queue = Arc::new(Queue::new(batches, metrics.spans()));
     let shared = Shared {
         sampler,
@@ -391,6 +399,14 @@ fn texts_of_every_length_and_parts_of_a_batch_are_read_as_they_were() {
             assert_eq!(text(span, "n"), Some(i64::MAX.to_string()));
         }
     }
+}
+
+#[test]
+fn a_batch_is_of_whole_events() {
+    let (tracer, queue, _) = unsent_in(Sampler::parent_based(1.0), "100", "3");
+    settled(&tracer);
+    settled(&tracer);
+    assert_eq!(spans(&queue).len(), 2, "two events are four spans");
 }
 
 #[test]
