@@ -117,15 +117,13 @@ pub fn queued(handler: &Handler, entry: &Entry) -> Unpacked {
         pending: 0,
         token: None,
     };
-    let keyed = |work: Work| Work {
-        key: entry.key.clone(),
-        ..work
-    };
     let arrival = Arrival::new(handler, false);
     match unpack(handler, delivery, place, arrival, Rules::Key(&entry.key)) {
-        Unpacked::Work(work) => Unpacked::Work(keyed(work)),
-        Unpacked::Ignored(work) => Unpacked::Ignored(keyed(work)),
-        Unpacked::Stray(work, why) => Unpacked::Stray(keyed(work), why),
+        Unpacked::Stray(work, why) => {
+            let key = entry.key.clone();
+            Unpacked::Stray(Work { key, ..work }, why)
+        }
+        routed @ (Unpacked::Work(_) | Unpacked::Ignored(_)) => routed,
     }
 }
 

@@ -23,7 +23,7 @@ use super::lanes::{Book, Lanes};
 use super::lease::Lease;
 use super::line::Aside;
 use super::tenancy::Tenancy;
-use super::turning::{Doubt, Turning};
+use super::turning::Turning;
 use crate::drain::Drain;
 use crate::entity::Entity;
 use crate::handler::Handler;
@@ -208,11 +208,7 @@ impl Reign {
                     self.turning = turning;
                     return Ok(());
                 }
-                Err(Doubt::Fault(fault)) => handler.report(&fault),
-                Err(Doubt::RolledBack(rolled_back)) => {
-                    alarm_rolled_back(&handler, &rolled_back.to_string());
-                    return Err(End::Paused);
-                }
+                Err(doubt) => doubt.heed(&handler)?,
             }
             self.breathe().await?;
         }
@@ -410,15 +406,12 @@ impl Reign {
         };
         let handler = &self.owner.handler;
         let (received, watermark) = (self.book.received(), self.book.watermark());
-        match turning.tend(handler, received, watermark.sequence).await {
-            Ok(()) => {}
-            Err(Doubt::Fault(fault)) => handler.report(&fault),
-            Err(Doubt::RolledBack(rolled_back)) => {
-                alarm_rolled_back(handler, &rolled_back.to_string());
-                return Err(End::Paused);
-            }
+        let tended = turning.tend(handler, received, watermark.sequence).await;
+        let ahead = turning.take_ahead();
+        if let Err(doubt) = tended {
+            doubt.heed(handler)?;
         }
-        match turning.take_ahead() {
+        match ahead {
             Some(delivery) => self.take_in(delivery).await,
             None => Ok(()),
         }

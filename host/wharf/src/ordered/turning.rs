@@ -16,7 +16,8 @@ use wharf_jetstream::api::message::Query;
 use wharf_jetstream::pull::Delivery;
 use wharf_jetstream::reader::{self, Ahead, RolledBack, SourceMark};
 
-use super::heard::alarm_lost;
+use super::heard::{alarm_lost, alarm_rolled_back};
+use super::reign::End;
 use crate::handler::{Handler, filters};
 
 /// What is left to be done under the earlier subscriptions.
@@ -136,12 +137,14 @@ impl Turning {
         match &mut self.reading {
             Reading::ToEnd => self.look(handler, received).await.map(drop)?,
             Reading::Done {
-                watermark: before,
-                looks,
-            } if watermark > *before || *looks < PATIENCE_LOOKS => {
-                *looks = if watermark > *before { 0 } else { *looks + 1 };
-                *before = watermark;
+                watermark: before, ..
+            } if watermark > *before => {
+                self.reading = Reading::Done {
+                    watermark,
+                    looks: 0,
+                };
             }
+            Reading::Done { looks, .. } if *looks < PATIENCE_LOOKS => *looks += 1,
             Reading::Done { .. } => {
                 tracing::info!(
                     handler = handler.name(),
@@ -215,6 +218,25 @@ impl Turning {
             "the subscription has changed"
         );
         released.turned(&handler.version().manifest.on, at, revision)
+    }
+}
+
+impl Doubt {
+    /// Says it. A fault passes; a source that was rolled back does not.
+    ///
+    /// # Errors
+    /// The handler pauses.
+    pub fn heed(&self, handler: &Handler) -> Result<(), End> {
+        match self {
+            Self::Fault(fault) => {
+                handler.report(fault);
+                Ok(())
+            }
+            Self::RolledBack(rolled_back) => {
+                alarm_rolled_back(handler, &rolled_back.to_string());
+                Err(End::Paused)
+            }
+        }
     }
 }
 

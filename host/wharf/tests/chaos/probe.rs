@@ -57,9 +57,15 @@ impl<B: Broker> Probe<B> {
 
     /// Publishes an event for a key; returns its sequence.
     pub async fn send(&self, key: &str, what: &str, data: impl Into<String>) -> u64 {
+        self.publish(format!("probe.{key}.{what}"), what, data)
+            .await
+    }
+
+    /// The same on any subject of its stream.
+    pub async fn publish(&self, subject: String, what: &str, data: impl Into<String>) -> u64 {
         let nth = self.sent.fetch_add(1, Ordering::Relaxed);
         let message = Message {
-            subject: format!("probe.{key}.{what}"),
+            subject,
             id: format!("event-{nth}"),
             event_type: what.to_owned(),
             data: data.into().into_bytes(),

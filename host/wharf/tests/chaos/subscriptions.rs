@@ -6,27 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_nats::Client;
 use serde_json::Value;
 use wharf_core::checkpoint::Checkpoint;
 use wharf_demo::gateway::Modes;
-use wharf_demo::load::Publisher;
-use wharf_demo::shop::Message;
-use wharf_demo::stream::Stream;
 
 use crate::alone;
-use crate::probe::bundle;
+use crate::probe::{Probe, STREAMS, bundle};
 use crate::support::{Plan, SOON, Site, until};
 
-const STREAMS: &str = r#"
-[streams.PROBE]
-subjects = ["probe.{id}.>"]
-max_bytes = "64MiB"
-
-[streams.NOTED]
-subjects = ["noted.{key}"]
-max_bytes = "64MiB"
-"#;
 const KEYS: u64 = 20;
 
 /// The first version.
@@ -35,6 +22,17 @@ const FIRST: &str = "subjects = [\"probe.{id}.first\"]\nkey = \"{id}\"";
 const WIDER: &str = "subjects = [\"probe.{id}.first\", \"probe.{id}.second\"]\nkey = \"{id}\"";
 /// Both, and other entities.
 const OTHER_KEYS: &str = "subjects = [\"probe.{id}.{kind}\"]\nkey = \"{kind}/{id}\"";
+
+/// A site whose probe has the first version.
+async fn site(folder: &Path, host: &str, hang: bool) -> Probe {
+    let modes = Modes {
+        hang,
+        ..Modes::default()
+    };
+    let roomy = STREAMS.replace("1MiB", "64MiB");
+    let plan = Plan::of(version(folder, "first", FIRST), &roomy).host(host);
+    Probe::of(Site::provisioned(plan.modes(modes)).await).await
+}
 
 /// The probe with this `[[on]]`, below `folder`.
 fn version(folder: &Path, name: &str, on: &str) -> PathBuf {
@@ -53,8 +51,7 @@ fn version(folder: &Path, name: &str, on: &str) -> PathBuf {
 
 /// Publishes to both subjects of all keys, one after another, until told to end;
 /// the sequence of each line.
-async fn load(client: Client, end: &AtomicBool) -> BTreeMap<String, u64> {
-    let publisher = Publisher::new(client, SOON);
+async fn load(probe: &Probe, end: &AtomicBool) -> BTreeMap<String, u64> {
     let mut sent = BTreeMap::new();
     let mut pace = tokio::time::interval(Duration::from_millis(2));
     for nth in 0.. {
@@ -64,40 +61,33 @@ async fn load(client: Client, end: &AtomicBool) -> BTreeMap<String, u64> {
         }
         let kind = if nth % 3 == 2 { "second" } else { "first" };
         let line = format!("{kind} {nth}");
-        let key = (nth % KEYS).to_string();
-        let sequence = send(&publisher, &key, kind, "note", &line).await;
+        let subject = format!("probe.{}.{kind}", nth % KEYS);
+        let sequence = probe.publish(subject, "note", &line).await;
         sent.insert(line, sequence);
     }
     sent
 }
 
-/// Publishes a line of its own; its sequence.
-async fn send(publisher: &Publisher, key: &str, kind: &str, what: &str, line: &str) -> u64 {
-    let message = Message {
-        subject: format!("probe.{key}.{kind}"),
-        id: line.replace(' ', "-"),
-        event_type: what.to_owned(),
-        data: line.as_bytes().to_vec(),
-        traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned(),
-    };
-    publisher.publish(&message).await.expect("stored").sequence
+/// Waits until another so many messages of the stream are settled.
+async fn until_passed(probe: &Probe, more: u64) {
+    let now = probe.ledger.checkpoint().await.watermark;
+    probe.until_settled(now + more).await;
 }
 
 /// The command says where the new subscription counts from.
-async fn deploy_and_wait(site: &Site, bundles: &str) {
+async fn deploy_and_wait(probe: &Probe, bundles: &str) {
     let deploy = ["deploy", bundles, "--wait", "-o", "json"];
-    let told = site.operate(&deploy).await;
+    let told = probe.site.operate(&deploy).await;
     let told: Value = serde_json::from_str(&told).expect("JSON");
     let told = &told["data"]["handlers"][0]["subscription"];
     assert_eq!(told["state"], "done", "{told}");
-    let now = site.ledger("probe").await.checkpoint().await;
+    let now = probe.ledger.checkpoint().await;
     assert_eq!(told["counts_behind"], now.counts_behind, "{now:?}");
 }
 
-async fn until_changed(site: &Site, from: &Checkpoint) -> Checkpoint {
-    let ledger = site.ledger("probe").await;
+async fn until_changed(probe: &Probe, from: &Checkpoint) -> Checkpoint {
     until("the subscription to change", SOON, async || {
-        let now = ledger.checkpoint().await;
+        let now = probe.ledger.checkpoint().await;
         (now.generation != from.generation).then_some(now)
     })
     .await
@@ -107,13 +97,9 @@ async fn until_changed(site: &Site, from: &Checkpoint) -> Checkpoint {
 async fn interleaving_31_a_subscription_that_changes_under_load_and_sigkill_loses_nothing() {
     let _machine = alone().await;
     let folder = tempfile::tempdir().expect("a folder");
-    let first = version(folder.path(), "first", FIRST);
-    let plan = Plan::of(first.clone(), STREAMS).host("lease = \"3s\"");
-    let site = Site::provisioned(plan).await;
-    let mut host = site.host().await;
-    let client = site.client().await;
+    let probe = site(folder.path(), "lease = \"3s\"", false).await;
+    let mut host = probe.site.host().await;
     let end = AtomicBool::new(false);
-    let ledger = site.ledger("probe").await;
     let changes = async {
         let mut counted = Counted {
             versions: vec![("first", 0)],
@@ -121,35 +107,33 @@ async fn interleaving_31_a_subscription_that_changes_under_load_and_sigkill_lose
         };
         let versions = [("wider", WIDER), ("keys", OTHER_KEYS), ("back", FIRST)];
         for (nth, (name, on)) in versions.into_iter().enumerate() {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            let before = ledger.checkpoint().await;
+            until_passed(&probe, 300).await;
+            let before = probe.ledger.checkpoint().await;
             let bundles = version(folder.path(), name, on);
             let bundles = bundles.to_str().expect("UTF-8");
             if nth == 1 {
                 // The host dies somewhere on the way from one to the other.
-                site.operate(&["deploy", bundles]).await;
+                probe.site.operate(&["deploy", bundles]).await;
                 host.kill().await.expect("SIGKILL is sent");
-                host = site.host().await;
+                host = probe.site.host().await;
             } else {
-                deploy_and_wait(&site, bundles).await;
+                deploy_and_wait(&probe, bundles).await;
             }
-            let now = until_changed(&site, &before).await;
+            let now = until_changed(&probe, &before).await;
             assert!(now.counts_behind >= before.watermark, "{now:?}");
             println!("{name} counts behind {}", now.counts_behind);
             counted.versions.push((name, now.counts_behind));
             counted.removed = before.watermark..now.counts_behind + 1;
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        until_passed(&probe, 300).await;
         end.store(true, Ordering::Relaxed);
         counted
     };
-    let (counted, sent) = tokio::join!(changes, load(client.clone(), &end));
+    let (counted, sent) = tokio::join!(changes, load(&probe, &end));
     let first = |(line, sequence): (&String, &u64)| line.starts_with("first").then_some(*sequence);
     let last_first = sent.iter().filter_map(first).max().expect("some");
-    let settled = async || ledger.checkpoint().await.watermark >= last_first;
-    let look = || async { settled().await.then_some(()) };
-    until("all to be settled", SOON, look).await;
-    assert_told_once(&sent, &told(&client).await, &counted);
+    probe.until_settled(last_first).await;
+    assert_told_once(&sent, &told(&probe).await, &counted);
 }
 
 /// Which version's subscription counts for an event.
@@ -199,63 +183,48 @@ fn assert_told_once(
 async fn an_event_that_is_held_stops_no_other_while_the_subscription_changes() {
     let _machine = alone().await;
     let folder = tempfile::tempdir().expect("a folder");
-    let first = version(folder.path(), "first", FIRST);
-    let hang = |hang| Modes {
-        hang,
-        ..Modes::default()
-    };
-    let plan = Plan::of(first, STREAMS).host("lease = \"3s\"\ndrain = \"2s\"");
-    let site = Site::provisioned(plan.modes(hang(true))).await;
-    let mut host = site.host().await;
-    let client = site.client().await;
-    let publisher = Publisher::new(client.clone(), SOON);
-    let ledger = site.ledger("probe").await;
-    let before = ledger.checkpoint().await;
-    send(&publisher, "held", "first", "call", "the held one").await;
+    let lines = "lease = \"3s\"\ndrain = \"2s\"";
+    let probe = site(folder.path(), lines, true).await;
+    let mut host = probe.site.host().await;
+    let before = probe.ledger.checkpoint().await;
+    let first = |key: u64| format!("probe.{key}.first");
+    probe.publish(first(KEYS), "call", "the held one").await;
 
     let wider = version(folder.path(), "wider", WIDER);
     let wider = wider.to_str().expect("UTF-8");
-    site.operate(&["deploy", wider]).await;
+    probe.site.operate(&["deploy", wider]).await;
     let goes_on = "reading goes on by the earlier subscription";
     let until_on = async |times: usize| {
-        let look = async || (site.host_log().matches(goes_on).count() >= times).then_some(());
+        let look = async || (probe.site.host_log().matches(goes_on).count() >= times).then_some(());
         until(goes_on, SOON, look).await;
     };
     until_on(1).await;
     let mut wanted = vec!["the held one".to_owned()];
     for nth in 0..200 {
         let line = format!("beside {nth}");
-        send(
-            &publisher,
-            &(nth % KEYS).to_string(),
-            "first",
-            "note",
-            &line,
-        )
-        .await;
+        probe.publish(first(nth % KEYS), "note", &line).await;
         wanted.push(line);
     }
     let others = wanted.len() - 1;
-    let told_so_far = async || told(&client).await.values().flatten().count();
+    let told_so_far = async || told(&probe).await.values().flatten().count();
     let look = async || (told_so_far().await == others).then_some(());
     until("the others to be told", SOON, look).await;
 
     // Whoever comes next begins the change again, and it still waits for the one.
     host.kill().await.expect("SIGKILL is sent");
-    host = site.host().await;
+    host = probe.site.host().await;
     until_on(2).await;
-    let now = ledger.checkpoint().await;
+    let now = probe.ledger.checkpoint().await;
     assert_eq!(now.generation, before.generation, "it is not settled yet");
-    site.gateway
-        .set(hang(false))
-        .expect("modes that can be meant");
-    let now = until_changed(&site, &before).await;
-    let sequence = send(&publisher, "new", "second", "note", "of the new one").await;
+    probe.hang(false);
+    let now = until_changed(&probe, &before).await;
+    let new = "probe.new.second".to_owned();
+    let sequence = probe.publish(new, "note", "of the new one").await;
     assert!(sequence > now.counts_behind);
     wanted.push("of the new one".to_owned());
     let look = async || (told_so_far().await >= wanted.len()).then_some(());
     until("all to be told", SOON, look).await;
-    let mut told: Vec<String> = told(&client).await.into_values().flatten().collect();
+    let mut told: Vec<String> = told(&probe).await.into_values().flatten().collect();
     told.sort();
     wanted.sort();
     assert_eq!(told, wanted);
@@ -263,10 +232,10 @@ async fn an_event_that_is_held_stops_no_other_while_the_subscription_changes() {
 }
 
 /// What the probe has told, by entity.
-async fn told(client: &Client) -> BTreeMap<String, Vec<String>> {
-    let noted = Stream::new(client.clone(), "NOTED");
+async fn told(probe: &Probe) -> BTreeMap<String, Vec<String>> {
+    let stored = probe.noted.read_matching("noted.>").await;
     let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for message in noted.read_matching("noted.>").await.expect("it answers") {
+    for message in stored.expect("it answers") {
         let line = String::from_utf8(message.data).expect("text");
         told.entry(message.subject).or_default().push(line);
     }
