@@ -13,7 +13,7 @@ use wharf_demo::process::HostOptions;
 use crate::cluster::{Cluster, NODES};
 use crate::probe::{Probe, STREAMS, bundle};
 use crate::proxy::Proxy;
-use crate::support::{Broker, Plan, READY_WITHIN, SOON, Site, folder, until};
+use crate::support::{Broker, Plan, SOON, Site, folder, started, until};
 
 /// The shortest that a place may ask for.
 const LEASE: &str = "lease = \"3s\"";
@@ -83,11 +83,7 @@ impl Stand {
     pub async fn hosts(&self) -> Vec<HostProcess> {
         let mut hosts = Vec::new();
         for seat in &self.seats {
-            let mut host = HostProcess::start(&seat.options).expect("the host starts");
-            host.wait_ready(READY_WITHIN)
-                .await
-                .expect("the host gets ready");
-            hosts.push(host);
+            hosts.push(started(&seat.options).await);
         }
         hosts
     }

@@ -174,11 +174,7 @@ impl<B: Broker> Site<B> {
 
     /// Starts a host and waits until it is ready.
     pub async fn host(&self) -> HostProcess {
-        let mut host = self.start_host();
-        host.wait_ready(READY_WITHIN)
-            .await
-            .expect("the host gets ready");
-        host
+        started(&self.options).await
     }
 
     /// What another host of this place is started with: a port and a log of its
@@ -287,6 +283,15 @@ pub fn target() -> PathBuf {
         .parent()
         .expect("below the target directory")
         .to_owned()
+}
+
+/// Starts a host and waits until it is ready.
+pub async fn started(options: &HostOptions) -> HostProcess {
+    let mut host = HostProcess::start(options).expect("the host starts");
+    host.wait_ready(READY_WITHIN)
+        .await
+        .expect("the host gets ready");
+    host
 }
 
 /// Looks until there is something to see; `what` says what was waited for.

@@ -14,7 +14,7 @@ use super::GRACE;
 use super::attempts::Account;
 use crate::shop::{ORDERED, neighbours};
 use crate::support::rollout::Rollout;
-use crate::support::{Plan, READY_WITHIN, SOON, Site, until};
+use crate::support::{Plan, SOON, Site, started, until};
 
 /// As short as a place allows.
 pub const LEASE: Duration = Duration::from_secs(3);
@@ -88,11 +88,7 @@ impl<'a> Fleet<'a> {
         let log = self.site.options.log.with_file_name(log);
         let member = &mut self.members[number];
         member.options.log.clone_from(&log);
-        let mut host = HostProcess::start(&member.options).expect("the host starts");
-        host.wait_ready(READY_WITHIN)
-            .await
-            .expect("the host gets ready");
-        member.host = Some(host);
+        member.host = Some(started(&member.options).await);
         self.accounts.push(Account::new(number, log));
     }
 
