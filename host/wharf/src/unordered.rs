@@ -12,6 +12,7 @@
 mod acks;
 mod alive;
 mod floor;
+mod room;
 mod turns;
 
 use std::panic::AssertUnwindSafe;
@@ -45,14 +46,9 @@ use crate::work::{Arrival, Place, Settlement, Stopped, Work};
 use crate::{park, pipeline};
 use acks::Acks;
 use alive::Alive;
+use room::Room;
 use turns::{AtWork, Turn};
 
-/// Events that move besides those whose attempt runs: they are being unpacked,
-/// committed, published.
-const BESIDE_ATTEMPTS: usize = 64;
-/// Deliveries that wait until they can begin: what the broker sends while some
-/// hundreds end.
-const AHEAD_MAX: usize = 192;
 const FAULT_PAUSE: Duration = Duration::from_millis(500);
 /// How often the ledger is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -134,6 +130,7 @@ struct Shared {
     at_work: AtWork,
     alive: Alive,
     acks: Acks,
+    room: Room,
     /// Room for those that move. Closed when no further one may begin.
     slots: Arc<Semaphore>,
     /// Deliveries that wait for room.
@@ -164,13 +161,14 @@ impl Share {
         bounds: Bounds,
         delivered_before: u64,
     ) -> Self {
-        let in_flight = owner.handler.version().manifest.max_in_flight as usize;
+        let room = Room::beside(owner.handler.version().manifest.max_in_flight);
         let shared = Arc::new(Shared {
             owner: owner.clone(),
             at_work: AtWork::default(),
             alive: Alive::default(),
             acks: Acks::default(),
-            slots: Arc::new(Semaphore::new(in_flight + BESIDE_ATTEMPTS)),
+            room,
+            slots: Arc::new(Semaphore::new(room.moving)),
             ahead: AtomicUsize::new(0),
             few_ahead: Notify::new(),
         });
@@ -227,13 +225,14 @@ impl Share {
     /// was asked for before.
     fn grant(&mut self) {
         let waiting = self.shared.ahead.load(Ordering::Relaxed);
+        let room = self.shared.room;
         // In few large requests: each costs the broker about as much as an event.
-        if self.full.is_some() || waiting > AHEAD_MAX / 2 {
+        if self.full.is_some() || waiting > room.few_ahead() {
             return;
         }
         let most = |max: u64| i64::try_from(max).unwrap_or(i64::MAX);
         let held = most(self.bounds.held_max as u64) - self.held.events;
-        let ahead = self.shared.slots.available_permits() + AHEAD_MAX;
+        let ahead = self.shared.slots.available_permits() + room.ahead;
         let ahead = most(ahead as u64) - most(waiting as u64);
         let events = held.min(ahead) - self.asked.events;
         let bytes = most(self.bounds.held_bytes_max) - self.held.bytes - self.asked.bytes;
@@ -368,7 +367,7 @@ impl Shared {
         let token = delivery.token.clone();
         let _alive = token.as_ref().map(|token| self.alive.keep(token));
         let slot = self.slots.clone().acquire_owned().await;
-        if self.ahead.fetch_sub(1, Ordering::Relaxed) == AHEAD_MAX / 2 {
+        if self.ahead.fetch_sub(1, Ordering::Relaxed) == self.room.few_ahead() {
             self.few_ahead.notify_one();
         }
         let (Ok(slot), Some(token)) = (slot, token.clone()) else {
