@@ -15,6 +15,7 @@ default:
     @"{{ just_executable() }}" --list --unsorted
 
 # Build everything, then run the shop end to end and print its conservation report (try `demo --help`)
+[no-exit-message]
 demo *args: build handlers
     @exec "{{ wharf }}" demo --handlers "$WHARF_BUNDLES" "$@"
 
@@ -31,7 +32,8 @@ handlers:
     @tools/bundles "{{ target }}"
     @tools/bundles "{{ target }}" bench bench-bundles
 
-# Measure what Wharf costs beside the same work by hand, about half an hour (try `bench --help`)
+# Measure what Wharf costs beside the same work by hand, about a quarter of an hour (try `bench --help`)
+[no-exit-message]
 bench *args: handlers
     @CARGO_PROFILE_DEV_OPT_LEVEL=3 CARGO_PROFILE_DEV_DEBUG_ASSERTIONS=false CARGO_PROFILE_DEV_OVERFLOW_CHECKS=false \
         CARGO_PROFILE_DEV_INCREMENTAL=false cargo build --workspace
@@ -42,16 +44,17 @@ guests *args:
     @tools/guests {{ args }} "{{ target }}"
 
 # Run a host on the handlers of this checkout (`host --help` lists the flags)
+[no-exit-message]
 host *args: build handlers
     @exec "{{ wharf }}" host --handlers "$WHARF_BUNDLES" "$@"
 
 # Run any command of the binary, from the folder where you stand
-[no-cd]
+[no-cd, no-exit-message]
 wharf *args: build
     @exec "{{ wharf }}" "$@"
 
 # Verify the audit chains of a file of `audit.appended` events (`audit-verify --help` says how)
-[no-cd]
+[no-cd, no-exit-message]
 audit-verify *args: build
     @exec "{{ target / "debug/audit-verify" }}" "$@"
 

@@ -10,8 +10,8 @@ use crate::pipeline::Instance;
 ///
 /// Each row is measured several times, in turn with what it is compared with,
 /// on a fresh nats-server; the table shows medians, and ratios of neighbours.
-/// docs/bench.md says what each row is. Exit code 0: everything was measured,
-/// and with --check every bound holds; 1: it was not, or one does not.
+/// docs/bench.md says what each row is. Exit code 0: the chosen rows were
+/// measured, and with --check their bounds hold; 1: they were not, or one does not.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "bench",

@@ -113,7 +113,7 @@ impl Check {
 }
 
 impl Report {
-    /// Whether every bound holds; what was not measured does not.
+    /// Whether every bound of the rows that ran holds; a row without a ratio does not.
     pub fn holds(&self) -> bool {
         self.checks.iter().all(|check| check.holds)
     }

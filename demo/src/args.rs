@@ -12,8 +12,8 @@ use crate::load::Spec;
 ///
 /// Starts nats-server, a payment and a mail gateway, and a host with the
 /// shop's handlers; places orders; then holds the books against each other.
-/// Exit code 0: everything balances; 1: it does not, or something failed; 130:
-/// interrupted.
+/// Exit code 0: everything balances; 1: it does not, or something failed; 5: a
+/// port is in use; 130: interrupted.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   wharf demo --orders 200 --rate 50
@@ -52,7 +52,7 @@ pub struct DemoArgs {
     /// Port of nats-server [default: 4222].
     #[arg(long, value_name = "PORT")]
     pub nats_port: Option<u16>,
-    /// Port of the host's health, metrics and admin API [default: 8080].
+    /// Port of the host's health, readiness and metrics [default: 8080].
     #[arg(long, value_name = "PORT")]
     pub http_port: Option<u16>,
     /// Port of the payment and mail gateways [default: 8090].

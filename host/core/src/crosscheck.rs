@@ -6,11 +6,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::config::units::format_size;
 use crate::config::{Code, Located, Mark, Problem};
-use crate::manifest::{Manifest, Start};
+use crate::manifest::Manifest;
 use crate::needs::Needs;
 use crate::pattern::Pattern;
 use crate::place::{Place, Stream};
@@ -33,17 +33,8 @@ pub struct Files<'a> {
     pub place: Option<&'a Located<Place>>,
 }
 
-/// What the broker says, as far as it was asked.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Broker {
-    /// Largest message, in bytes.
-    pub max_payload_bytes: Option<u64>,
-    /// Names of handlers that have begun already.
-    pub begun: BTreeSet<String>,
-}
-
 /// Every problem between the files, ordered by file and position.
-pub fn check(files: Files<'_>, broker: &Broker) -> Vec<Problem> {
+pub fn check(files: Files<'_>) -> Vec<Problem> {
     let mut problems = duplicate_names(files.manifests);
     for manifest in files.manifests {
         if let Some(place) = files.place {
@@ -53,8 +44,6 @@ pub fn check(files: Files<'_>, broker: &Broker) -> Vec<Problem> {
             addresses(manifest, &needs.value, &mut problems);
         }
         own_emissions(manifest, &mut problems);
-        problems.extend(record_size(manifest, broker));
-        problems.extend(begun(manifest, broker));
     }
     if let Some(place) = files.place {
         problems.extend(readers(files.manifests, place));
@@ -63,6 +52,13 @@ pub fn check(files: Files<'_>, broker: &Broker) -> Vec<Problem> {
         (&a.file, a.line, a.column, a.code).cmp(&(&b.file, b.line, b.column, b.code))
     });
     problems
+}
+
+/// Handlers that may write a record which does not fit into one message of a
+/// broker.
+pub fn too_large(manifests: &[Located<Manifest>], max_payload_bytes: u64) -> Vec<Problem> {
+    let sized = |manifest| record_size(manifest, max_payload_bytes);
+    manifests.iter().filter_map(sized).collect()
 }
 
 fn duplicate_names(manifests: &[Located<Manifest>]) -> Vec<Problem> {
@@ -222,7 +218,7 @@ fn own_emissions(manifest: &Located<Manifest>, problems: &mut Vec<Problem>) {
     }
 }
 
-fn record_size(manifest: &Located<Manifest>, broker: &Broker) -> Option<Problem> {
+fn record_size(manifest: &Located<Manifest>, max_payload_bytes: u64) -> Option<Problem> {
     let limits = &manifest.value.limits;
     let state = if manifest.value.state.is_some() {
         limits.state_bytes
@@ -234,9 +230,7 @@ fn record_size(manifest: &Located<Manifest>, broker: &Broker) -> Option<Problem>
     } else {
         limits.emit_bytes
     };
-    let room = broker
-        .max_payload_bytes?
-        .saturating_sub(RECORD_HEADROOM_BYTES);
+    let room = max_payload_bytes.saturating_sub(RECORD_HEADROOM_BYTES);
     if state + emissions <= room {
         return None;
     }
@@ -258,19 +252,6 @@ fn record_size(manifest: &Located<Manifest>, broker: &Broker) -> Option<Problem>
         message,
         remedy.to_owned(),
     ))
-}
-
-fn begun(manifest: &Located<Manifest>, broker: &Broker) -> Option<Problem> {
-    let set = manifest.place(&["start"]).is_some() && manifest.value.start != Start::New;
-    if !set || !broker.begun.contains(&manifest.value.name) {
-        return None;
-    }
-    let message = format!(
-        "`start` is ignored: `{}` goes on where it is",
-        manifest.value.name
-    );
-    let remedy = "nothing to do; `start` counts when a handler is deployed for the first time";
-    Some(manifest.problem(&["start"], Code::StartIgnored, message, remedy.to_owned()))
 }
 
 fn readers(manifests: &[Located<Manifest>], place: &Located<Place>) -> Vec<Problem> {

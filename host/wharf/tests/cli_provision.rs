@@ -226,6 +226,25 @@ async fn another_subscription_than_the_checkpoints_is_left_to_the_hosts_or_refus
     assert!(run.out.contains("subscribes to other subjects"), "{run:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_write_more_than_the_broker_takes_is_refused_and_nothing_is_made() {
+    let server = Server::start();
+    let place = Place::shop(&server.url());
+    let large = format!("{}\n[limits]\nstate_bytes = \"1MiB\"\n", cli_support::ORDER);
+    place.write("target/bundles/order/handler.toml", large);
+    let document = place.wharf(&["provision", "-o", "json"]).expect(3).json();
+    assert_eq!(document["error"]["code"], "WH0102");
+    let problem = &document["error"]["problems"][0];
+    assert_eq!(problem["code"], "record-too-large", "{document:#}");
+    let told = problem.to_string();
+    assert!(
+        told.contains("order/handler.toml") && told.contains("max_payload"),
+        "{told}"
+    );
+    let shop = api(&server).await.stream("SHOP").await;
+    assert!(shop.expect("an answer").is_none(), "nothing is made");
+}
+
 #[test]
 fn a_broker_that_is_absent_is_named_with_its_address() {
     // Bound and dropped: nobody listens there.

@@ -10,9 +10,10 @@ use crate::layer::{ConfigFile, Layer, Object, split_image};
 use crate::pods::{self, POD};
 use crate::yaml::Node;
 
-/// What a host may take after its drain: 4 s to let go of what waits for the
-/// broker, 1 s for answers over HTTP, and the rest to end and be seen to.
-const AFTER_DRAIN: Duration = Duration::from_secs(10);
+/// What a host may take after its drain: 5 s to let go of what waits for the
+/// broker, 3 s for the last spans, 1 s for answers over HTTP, 2 s for logs, and
+/// some to end and be seen to.
+const AFTER_DRAIN: Duration = Duration::from_secs(12);
 /// What Kubernetes waits where a pod does not say.
 const GRACE_DEFAULT_S: i64 = 30;
 /// The image whose container is a host.

@@ -89,15 +89,13 @@ codes! {
     RecordTooLarge = "record-too-large",
     /// More readers than a stream can have.
     TooManyReaders = "too-many-readers",
-    /// The handler has begun before; where to begin is no longer read.
-    StartIgnored = "start-ignored",
 }
 
 impl Code {
     /// Whether the host refuses to start.
     pub fn severity(self) -> Severity {
         match self {
-            Self::SelfEmission | Self::StartIgnored => Severity::Warning,
+            Self::SelfEmission => Severity::Warning,
             Self::Syntax
             | Self::UnknownKey
             | Self::MissingKey

@@ -1,5 +1,5 @@
-use super::{Broker, Files, check};
-use crate::config::{Code, Located};
+use super::{Files, check, too_large};
+use crate::config::{Code, Located, Problem};
 use crate::manifest::{self, Manifest};
 use crate::needs::{self, Needs};
 use crate::place::{self, Place};
@@ -55,16 +55,23 @@ fn needs() -> Located<Needs> {
     needs::read("needs.toml", NEEDS).unwrap()
 }
 
-fn found(manifests: &[Located<Manifest>], broker: &Broker) -> Vec<(String, u32, Code)> {
+fn found(manifests: &[Located<Manifest>]) -> Vec<(String, u32, Code)> {
     let (place, needs) = (place(), needs());
-    let problems = check(
-        Files {
-            manifests,
-            needs: Some(&needs),
-            place: Some(&place),
-        },
-        broker,
-    );
+    located(check(Files {
+        manifests,
+        needs: Some(&needs),
+        place: Some(&place),
+    }))
+}
+
+/// All problems with a broker of this limit.
+fn found_on(manifests: &[Located<Manifest>], max_payload_bytes: u64) -> Vec<(String, u32, Code)> {
+    let mut found = found(manifests);
+    found.extend(located(too_large(manifests, max_payload_bytes)));
+    found
+}
+
+fn located(problems: Vec<Problem>) -> Vec<(String, u32, Code)> {
     problems
         .into_iter()
         .map(|problem| (problem.file, problem.line, problem.code))
@@ -81,11 +88,7 @@ fn the_shop_fits_together_on_a_broker_with_the_usual_limit() {
         .iter()
         .map(|(file, text)| manifest(file, text))
         .collect();
-    let broker = Broker {
-        max_payload_bytes: Some(1 << 20),
-        ..Broker::default()
-    };
-    assert_eq!(found(&manifests, &broker), []);
+    assert_eq!(found_on(&manifests, 1 << 20), []);
 }
 
 #[test]
@@ -134,11 +137,7 @@ fn each_rule_names_its_file_and_line() {
             .into_iter()
             .map(|(line, code)| at("x.toml", line, code))
             .collect();
-        assert_eq!(
-            found(&[handler(more)], &Broker::default()),
-            expected,
-            "{more}"
-        );
+        assert_eq!(found(&[handler(more)]), expected, "{more}");
     }
 }
 
@@ -146,7 +145,7 @@ fn each_rule_names_its_file_and_line() {
 fn a_stream_that_the_place_does_not_have_is_reported() {
     let text = "name = \"x\"\nstream = \"SHOPS\"\non = [{ subjects = [\"shop.a\"] }]\n";
     assert_eq!(
-        found(&[manifest("x.toml", text)], &Broker::default()),
+        found(&[manifest("x.toml", text)]),
         [at("x.toml", 2, Code::UnknownStream)]
     );
 }
@@ -156,18 +155,12 @@ fn two_handlers_of_one_name_are_reported_at_the_second_with_the_place_of_the_fir
     let (first, mut second) = (handler(""), handler(""));
     second.file = "y.toml".to_owned();
     let manifests = [first, second];
-    assert_eq!(
-        found(&manifests, &Broker::default()),
-        [at("y.toml", 1, Code::DuplicateHandler)]
-    );
-    let problems = check(
-        Files {
-            manifests: &manifests,
-            needs: None,
-            place: None,
-        },
-        &Broker::default(),
-    );
+    assert_eq!(found(&manifests), [at("y.toml", 1, Code::DuplicateHandler)]);
+    let problems = check(Files {
+        manifests: &manifests,
+        needs: None,
+        place: None,
+    });
     assert!(problems[0].message.contains("x.toml:1"), "{}", problems[0]);
 }
 
@@ -177,13 +170,7 @@ fn state_and_emissions_must_fit_into_one_message_of_the_broker() {
         let more = format!(
             "[state]\n[emits]\na = \"shop.order.{{key}}.paid\"\n[limits]\nemit_bytes = \"{emit}\"\nstate_bytes = \"{state}\"\n"
         );
-        found(
-            &[handler(&more)],
-            &Broker {
-                max_payload_bytes: Some(max),
-                ..Broker::default()
-            },
-        )
+        found_on(&[handler(&more)], max)
     };
     let mib = 1 << 20;
     assert_eq!(sized("512KiB", "384KiB", mib), []);
@@ -200,13 +187,10 @@ fn state_and_emissions_must_fit_into_one_message_of_the_broker() {
 
 #[test]
 fn only_what_a_handler_uses_counts_against_the_message() {
-    let broker = Broker {
-        max_payload_bytes: Some(128 << 10),
-        ..Broker::default()
-    };
-    assert_eq!(found(&[handler("")], &broker), []);
+    let max = 128 << 10;
+    assert_eq!(found_on(&[handler("")], max), []);
     assert_eq!(
-        found(&[handler("[state]\n")], &broker),
+        found_on(&[handler("[state]\n")], max),
         [at("x.toml", 1, Code::RecordTooLarge)]
     );
 }
@@ -220,27 +204,11 @@ fn a_stream_takes_three_hundred_handlers_and_no_more() {
         }
         manifests
     };
-    assert_eq!(found(&many(300), &Broker::default()), []);
+    assert_eq!(found(&many(300)), []);
     assert_eq!(
-        found(&many(301), &Broker::default()),
+        found(&many(301)),
         [at("wharf.toml", 1, Code::TooManyReaders)]
     );
-}
-
-#[test]
-fn a_start_that_no_longer_counts_is_a_warning() {
-    let text = "name = \"x\"\nstream = \"SHOP\"\nstart = \"all\"\non = [{ subjects = [\"shop.a.b.c\"] }]\n";
-    let manifests = [manifest("x.toml", text)];
-    let begun = Broker {
-        begun: ["x".to_owned()].into(),
-        ..Broker::default()
-    };
-    assert_eq!(found(&manifests, &Broker::default()), []);
-    assert_eq!(
-        found(&manifests, &begun),
-        [at("x.toml", 3, Code::StartIgnored)]
-    );
-    assert_eq!(found(&[handler("")], &begun), []);
 }
 
 #[test]
@@ -251,5 +219,5 @@ fn rules_without_their_facts_say_nothing() {
         needs: None,
         place: None,
     };
-    assert_eq!(check(files, &Broker::default()), []);
+    assert_eq!(check(files), []);
 }

@@ -82,7 +82,7 @@ pub(super) fn guard(table: &Table<'_>) -> Guard {
             .unwrap_or(base.min_events),
     };
     if table.is_there() {
-        let message = "`guard` does nothing yet: this version never pauses a handler by itself";
+        let message = "`guard` does nothing yet: this version pauses a handler after faults on ten distinct events in a row, and for no share of dead events";
         table.problem_here(Code::NotBuiltYet, message, "remove the table");
     }
     guard

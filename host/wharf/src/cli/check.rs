@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use wharf_core::config::{Located, Problem, Severity};
-use wharf_core::crosscheck::{self, Broker, Files};
+use wharf_core::crosscheck::{self, Files};
 use wharf_core::needs::Needs;
 use wharf_core::place::Place;
 
@@ -118,14 +118,11 @@ fn across(
     place: Option<&Located<Place>>,
 ) -> Vec<Problem> {
     let place = place.filter(|place| !place.value.streams.is_empty());
-    crosscheck::check(
-        Files {
-            manifests: &shelf.located,
-            needs,
-            place,
-        },
-        &Broker::default(),
-    )
+    crosscheck::check(Files {
+        manifests: &shelf.located,
+        needs,
+        place,
+    })
 }
 
 /// For commands that go on only when nothing is wrong; warnings pass.
@@ -137,7 +134,19 @@ pub fn require_sound(
     needs: Option<&Located<Needs>>,
     place: Option<&Located<Place>>,
 ) -> Result<(), Failure> {
-    let problems = across(shelf, needs, place);
+    errors_of(across(shelf, needs, place))
+}
+
+/// For commands that have a broker: what a handler may write fits into one of its
+/// messages.
+///
+/// # Errors
+/// Every handler that may write more.
+pub fn require_room(shelf: &Shelf, max_payload_bytes: u64) -> Result<(), Failure> {
+    errors_of(crosscheck::too_large(&shelf.located, max_payload_bytes))
+}
+
+fn errors_of(problems: Vec<Problem>) -> Result<(), Failure> {
     let errors: Vec<Problem> = problems
         .into_iter()
         .filter(|p| p.code.severity() == Severity::Error)

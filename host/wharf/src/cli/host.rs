@@ -16,7 +16,7 @@ use crate::run::{self, HostOptions};
 
 const AFTER_HELP: &str = "\
 Waits for a broker that is not there yet and says so; ends at once when the
-broker cannot serve or a stream is missing. SIGTERM drains, a second one hurries.
+broker cannot serve, or a stream of --handlers is missing. SIGTERM drains, a second one hurries.
 Secrets of needs come from WHARF_SECRET_<NAME>, values of a handler's [config]
 and [secrets] from WHARF_SET_<HANDLER>__<KEY>, the log filter from WHARF_LOG.
 Traces go to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names.
@@ -38,7 +38,7 @@ pub struct HostArgs {
     needs: Option<PathBuf>,
     #[command(flatten)]
     place: PlaceArgs,
-    /// Address of health, metrics and admin [default: 127.0.0.1:8080].
+    /// Address of health, readiness and metrics [default: 127.0.0.1:8080].
     #[arg(long, value_name = "ADDRESS", env = "WHARF_LISTEN")]
     listen: Option<SocketAddr>,
     /// How a log line is written [default: text on a terminal, else json].

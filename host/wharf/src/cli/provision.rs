@@ -17,7 +17,7 @@ use wharf_jetstream::assets::{self, Action};
 use wharf_jetstream::capabilities::{self, Account, Capabilities, Lack};
 use wharf_jetstream::connection::{Broker, Connection};
 
-use super::check::require_sound;
+use super::check::{require_room, require_sound};
 use super::connect::connect;
 use super::doctor::require_permissions;
 use super::failure::Failure;
@@ -125,6 +125,7 @@ async fn carry_out(
     shelf: &Shelf,
     dry_run: bool,
 ) -> Result<Report, Failure> {
+    require_room(shelf, api.connection().max_payload())?;
     let wanted = wanted::place(api, place, &shelf.manifests()).await?;
     let plan = assets::plan(api, &wanted).await?;
     let steps: Vec<Step> = plan.steps.iter().map(Step::from).collect();
