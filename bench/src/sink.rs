@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::routing::post;
+use futures_util::StreamExt as _;
 use tokio::net::TcpListener;
 use wharf_demo::process::loopback;
 
@@ -71,9 +72,12 @@ impl Drop for Sink {
 /// An empty body is the whole answer of a collector that took everything.
 async fn take(
     State(received): State<Arc<AtomicU64>>,
-    body: Bytes,
+    body: Body,
 ) -> (StatusCode, [(header::HeaderName, &'static str); 1]) {
-    received.fetch_add(body.len() as u64, Ordering::Relaxed);
+    let mut pieces = body.into_data_stream();
+    while let Some(Ok(piece)) = pieces.next().await {
+        received.fetch_add(piece.len() as u64, Ordering::Relaxed);
+    }
     (
         StatusCode::OK,
         [(header::CONTENT_TYPE, "application/x-protobuf")],

@@ -111,9 +111,8 @@ impl Traces {
 
 impl Tracer {
     /// Begins the span of an event. Its parent is what the message's
-    /// `traceparent` names; without a valid one it begins a trace. `about` is
-    /// asked only when the span is recorded.
-    pub fn begin(&self, traceparent: Option<&str>, about: impl FnOnce() -> About) -> Trace {
+    /// `traceparent` names; without a valid one it begins a trace.
+    pub fn begin(&self, traceparent: Option<&str>, about: &About<'_>) -> Trace {
         let Some(source) = &self.0 else {
             return Trace::off();
         };

@@ -95,8 +95,9 @@ pub async fn run(
     let report = handler.runtime.invoke(&version.component, attempt).await;
     tracing::debug!(handler = handler.name(), key, event_id, "attempt ended");
     version.account(&handler.metrics, &report);
-    work.trace
-        .attempted(span, || spans::attempt(number, &version, &report));
+    work.trace.attempted(span, |ended| {
+        spans::attempt(number, &version, &report, ended)
+    });
     Ok(Trial {
         tried: Tried::Ran(Box::new(report)),
         version,

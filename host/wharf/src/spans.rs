@@ -9,23 +9,22 @@ use wharf_engine::{Exchange, Report, Trace};
 use wharf_telemetry::metrics::AttemptResult;
 use wharf_telemetry::traces::{About, Attempt, AttemptSpan, Call};
 
-use crate::unpack::Template;
 use crate::version::Version;
 use crate::work::Work;
 
 /// What the event's span names.
-pub fn about(
-    event: &wharf_core::event::Event,
-    key: &str,
-    template: Template,
+pub fn about<'a>(
+    event: &'a wharf_core::event::Event,
+    key: &'a str,
+    template: Option<&'a str>,
     began: Instant,
-) -> About {
+) -> About<'a> {
     About {
         began,
-        destination: event.subject.clone(),
+        destination: &event.subject,
         template,
-        message_id: event.id.clone(),
-        key: key.to_owned(),
+        message_id: &event.id,
+        key,
         sequence: event.position.sequence,
     }
 }
@@ -41,8 +40,7 @@ pub fn of_calls(work: &Work, attempt: Option<AttemptSpan>) -> Trace {
 }
 
 /// The attempt as its span tells it.
-pub fn attempt(number: u32, version: &Version, report: &Report) -> Attempt {
-    let ended = Instant::now();
+pub fn attempt(number: u32, version: &Version, report: &Report, ended: Instant) -> Attempt {
     Attempt {
         number,
         version: version.number,

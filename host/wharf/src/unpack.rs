@@ -16,9 +16,6 @@ use crate::handler::Handler;
 use crate::spans;
 use crate::work::{Arrival, Hashes, Place, Work};
 
-/// The pattern under which an event is read; none when no subscription is known.
-pub type Template = Option<Arc<str>>;
-
 /// What a delivery turns out to be.
 pub enum Unpacked {
     Work(Work),
@@ -54,10 +51,11 @@ pub fn unpack(
         received,
         gauge,
     } = arrival;
-    let work = |event: Event, key: String, ignored: bool, template: Template| Work {
-        trace: handler.tracer.begin(event.traceparent.as_deref(), || {
-            spans::about(&event, &key, template, received)
-        }),
+    let work = |event: Event, key: String, ignored: bool, template: Option<&str>| Work {
+        trace: handler.tracer.begin(
+            event.traceparent.as_deref(),
+            &spans::about(&event, &key, template, received),
+        ),
         event,
         key,
         place,

@@ -28,7 +28,7 @@ pub struct Version {
     pub manifest: Manifest,
     pub component: Arc<Component>,
     /// The texts of the manifest's patterns, by subscription.
-    pub templates: Vec<Vec<Arc<str>>>,
+    pub templates: Vec<Vec<String>>,
     /// Where each emitted type goes.
     pub destinations: BTreeMap<String, Destination>,
     /// Of each need that the manifest names.
@@ -45,8 +45,8 @@ pub struct Destination {
 }
 
 /// The texts of the manifest's patterns, by subscription.
-pub fn templates(manifest: &Manifest) -> Vec<Vec<Arc<str>>> {
-    let texts = |on: &Subscription| on.subjects.iter().map(|p| p.to_string().into()).collect();
+pub fn templates(manifest: &Manifest) -> Vec<Vec<String>> {
+    let texts = |on: &Subscription| on.subjects.iter().map(ToString::to_string).collect();
     manifest.on.iter().map(texts).collect()
 }
 
@@ -84,7 +84,7 @@ impl Version {
     }
 
     /// The pattern under which a subscription reads a subject.
-    pub fn template(&self, subscription: usize, subject: &str) -> Option<Arc<str>> {
+    pub fn template(&self, subscription: usize, subject: &str) -> Option<&str> {
         let patterns = &self.manifest.on.get(subscription)?.subjects;
         let at = match patterns.len() {
             1 => 0,
@@ -92,7 +92,7 @@ impl Version {
                 .iter()
                 .position(|pattern| pattern.matches(subject).is_some())?,
         };
-        self.templates.get(subscription)?.get(at).cloned()
+        Some(self.templates.get(subscription)?.get(at)?)
     }
 
     /// Extension attributes, then the headers that the manifest names.

@@ -280,13 +280,12 @@ impl Work {
             received,
             gauge,
         } = Arrival::new(handler, false);
-        let trace = handler
-            .tracer
-            .begin(event.traceparent.as_deref(), || About {
-                destination: event.event_type.clone(),
-                template: Some(event.event_type.as_str().into()),
-                ..spans::about(&event, key, None, received)
-            });
+        let about = About {
+            destination: &event.event_type,
+            template: Some(&event.event_type),
+            ..spans::about(&event, key, None, received)
+        };
+        let trace = handler.tracer.begin(event.traceparent.as_deref(), &about);
         Self {
             delivery: None,
             trace,

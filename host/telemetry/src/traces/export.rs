@@ -17,7 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::Identity;
 use super::client::Client;
 use super::config::Config;
-use super::otlp::{self, Partial};
+use super::otlp::{Envelope, Partial, Spans};
 use super::queue::Queue;
 use crate::Error;
 use crate::metrics::SpanLoss;
@@ -25,7 +25,7 @@ use crate::metrics::SpanLoss;
 struct Sender {
     queue: Arc<Queue>,
     client: Client,
-    envelope: otlp::Envelope,
+    envelope: Envelope,
     headers: HeaderMap,
     endpoint: Uri,
     runtime: Runtime,
@@ -59,7 +59,7 @@ pub(super) fn start(
             config.endpoint.scheme_str() == Some("https"),
             config.timeout,
         )?,
-        envelope: otlp::Envelope::new(&resource(config, identity), identity.version),
+        envelope: Envelope::new(&resource(config, identity), identity.version),
         headers: headers(config, identity).map_err(|error| failed(&error))?,
         endpoint: config.endpoint.clone(),
         runtime,
@@ -68,8 +68,10 @@ pub(super) fn start(
         failing: false,
     };
     let run = move || {
+        let mut spans = Spans::default();
         loop {
-            sender.send_next();
+            spans = sender.queue.next(spans);
+            sender.send_all(&spans);
         }
     };
     let thread = thread::Builder::new().name("traces".into()).spawn(run);
@@ -104,12 +106,11 @@ fn resource(config: &Config, identity: Identity<'_>) -> BTreeMap<String, String>
 }
 
 impl Sender {
-    fn send_next(&mut self) {
-        let spans = self.queue.next();
+    fn send_all(&mut self, spans: &Spans) {
         let mut from = 0;
         while from < spans.len() {
             let to = spans.len().min(from + self.batch_max);
-            self.send(self.envelope.request(&spans, from, to), to - from);
+            self.send(self.envelope.request(spans, from, to), to - from);
             from = to;
         }
     }

@@ -8,6 +8,9 @@
 
 use std::collections::BTreeMap;
 
+/// Of 64 bits, seven in each byte.
+const VARINT_BYTES_MAX: usize = 10;
+
 /// How a field is written, as its key says.
 #[derive(Clone, Copy)]
 enum Wire {
@@ -59,6 +62,11 @@ pub(super) struct Partial {
 }
 
 impl Message {
+    /// Empty, with room for so many bytes.
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
     fn key(&mut self, field: u32, wire: Wire) {
         put_varint(&mut self.0, u64::from(field) << 3 | wire as u64);
     }
@@ -71,6 +79,15 @@ impl Message {
 
     pub(super) fn text(&mut self, field: u32, text: &str) {
         self.bytes(field, text.as_bytes());
+    }
+
+    /// One text in parts.
+    pub(super) fn texts(&mut self, field: u32, parts: &[&str]) {
+        self.message(field, |text| {
+            for part in parts {
+                text.0.extend_from_slice(part.as_bytes());
+            }
+        });
     }
 
     pub(super) fn varint(&mut self, field: u32, value: u64) {
@@ -95,14 +112,16 @@ impl Message {
         self.0.push(0);
         write(self);
         let length = self.0.len() - at - 1;
-        match u8::try_from(length) {
-            Ok(short) if short < 0x80 => self.0[at] = short,
-            Ok(_) | Err(_) => {
-                let mut prefix = Vec::with_capacity(5);
-                put_varint(&mut prefix, length as u64);
-                self.0.splice(at..=at, prefix);
-            }
+        let (digits, count) = varint(length as u64);
+        match count {
+            1 => self.0[at] = digits[0],
+            _ => drop(self.0.splice(at..=at, digits[..count].iter().copied())),
         }
+    }
+
+    /// Fields that were written before.
+    pub(super) fn written(&mut self, fields: &Self) {
+        self.0.extend_from_slice(&fields.0);
     }
 
     pub(super) fn attributes(&mut self, field: u32) -> Attributes<'_> {
@@ -115,26 +134,28 @@ impl Message {
 
 impl Attributes<'_> {
     pub(super) fn text(&mut self, key: &str, value: &str) -> &mut Self {
-        self.pair(key, |any| any.text(1, value))
+        self.pair(key, text_bytes(value.len()), |any| any.text(1, value))
     }
 
     pub(super) fn number(&mut self, key: &str, value: u64) -> &mut Self {
         // The protocol's number is signed.
         let value = value.min(i64::MAX as u64);
-        self.pair(key, |any| any.varint(3, value))
+        self.pair(key, 1 + varint_bytes(value), |any| any.varint(3, value))
     }
 
-    /// Attributes that were written before, as this same field.
-    pub(super) fn written(&mut self, attributes: &Message) -> &mut Self {
-        self.message.0.extend_from_slice(&attributes.0);
-        self
-    }
-
-    fn pair(&mut self, key: &str, value: impl FnOnce(&mut Message)) -> &mut Self {
-        self.message.message(self.field, |pair| {
-            pair.text(1, key);
-            pair.message(2, value);
-        });
+    /// `value` writes so many bytes. With all lengths known before, nothing has to
+    /// be moved afterwards.
+    fn pair(&mut self, key: &str, bytes: usize, value: impl FnOnce(&mut Message)) -> &mut Self {
+        let pair = &mut *self.message;
+        pair.key(self.field, Wire::Length);
+        put_varint(
+            &mut pair.0,
+            (text_bytes(key.len()) + text_bytes(bytes)) as u64,
+        );
+        pair.text(1, key);
+        pair.key(2, Wire::Length);
+        put_varint(&mut pair.0, bytes as u64);
+        value(pair);
         self
     }
 }
@@ -166,7 +187,7 @@ impl Spans {
     /// An empty one that need not grow to become as large as this.
     pub(super) fn fresh(&self) -> Self {
         Self {
-            message: Message(Vec::with_capacity(self.message.0.len())),
+            message: Message::with_capacity(self.message.0.len()),
             ends: Vec::with_capacity(self.ends.len()),
         }
     }
@@ -197,7 +218,7 @@ impl Envelope {
     pub(super) fn request(&self, spans: &Spans, from: usize, to: usize) -> Vec<u8> {
         let part = spans.part(from, to);
         let around = self.resource.0.len() + self.scope.0.len() + 64;
-        let mut request = Message(Vec::with_capacity(part.len() + around));
+        let mut request = Message::with_capacity(part.len() + around);
         request.message(1, |resource_spans| {
             resource_spans.bytes(1, &self.resource.0);
             resource_spans.message(2, |scope_spans| {
@@ -210,11 +231,37 @@ impl Envelope {
 }
 
 /// Seven bits a byte, the lowest first; all but the last say that more follow.
+/// So many of the bytes count.
 #[expect(clippy::cast_possible_truncation, reason = "the lowest seven bits")]
-fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
+fn varint(mut value: u64) -> ([u8; VARINT_BYTES_MAX], usize) {
+    let mut bytes = [0; VARINT_BYTES_MAX];
+    let mut count = 0;
     while value >= 0x80 {
-        bytes.push((value & 0x7f) as u8 | 0x80);
+        bytes[count] = value as u8 | 0x80;
         value >>= 7;
+        count += 1;
     }
-    bytes.push(value as u8);
+    bytes[count] = value as u8;
+    (bytes, count + 1)
+}
+
+/// How many bytes of [`varint`] count.
+fn varint_bytes(value: u64) -> usize {
+    (u64::BITS - (value | 1).leading_zeros()).div_ceil(7) as usize
+}
+
+/// How many bytes a field of a number below 16 takes with a value of this length.
+fn text_bytes(length: usize) -> usize {
+    1 + varint_bytes(length as u64) + length
+}
+
+#[inline]
+fn put_varint(bytes: &mut Vec<u8>, value: u64) {
+    match u8::try_from(value) {
+        Ok(short) if short < 0x80 => bytes.push(short),
+        Ok(_) | Err(_) => {
+            let (digits, count) = varint(value);
+            bytes.extend_from_slice(&digits[..count]);
+        }
+    }
 }

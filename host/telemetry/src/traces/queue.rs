@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use super::config::Batches;
 use super::otlp::Spans;
-use super::recording::Ended;
+use super::recording::Recording;
 use super::span_data;
-use crate::metrics::{SpanLoss, SpanMetrics};
+use crate::metrics::{EventOutcome, SpanLoss, SpanMetrics};
 
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -31,7 +31,9 @@ pub(super) struct Queue {
 struct Line {
     full: VecDeque<Spans>,
     filling: Spans,
-    /// Of both.
+    /// The memory of the batch that was sent last, for the next that begins.
+    spare: Option<Spans>,
+    /// Of `full` and `filling`.
     spans: usize,
     /// The thread has taken a batch and is not done with it.
     sending: bool,
@@ -55,13 +57,13 @@ impl Queue {
         }
     }
 
-    /// Takes an event's spans, or drops and counts them when there is no room.
-    /// Never waits for the collector.
-    pub(super) fn push(&self, ended: &Ended) {
-        self.metrics.lost(SpanLoss::TooMany, ended.recording.cut);
+    /// Takes the spans of an event that ends now, or drops and counts them when
+    /// there is no room. Never waits for the collector.
+    pub(super) fn push(&self, recording: &Recording, outcome: EventOutcome) {
+        self.metrics.lost(SpanLoss::TooMany, recording.cut);
         WRITTEN.with_borrow_mut(|written| {
             written.clear();
-            span_data::append(written, ended);
+            span_data::append(written, recording, outcome);
             self.take_in(written);
         });
     }
@@ -79,10 +81,12 @@ impl Queue {
         }
     }
 
-    /// The next batch: a full one, or what there is when the delay is over.
-    /// Blocks the calling thread.
-    pub(super) fn next(&self) -> Spans {
+    /// The next batch: a full one, or what there is when the delay is over. The
+    /// one before has been dealt with. Blocks the calling thread.
+    pub(super) fn next(&self, mut before: Spans) -> Spans {
+        before.clear();
         let mut line = self.lock();
+        line.spare = Some(before);
         line.sending = false;
         self.emptied.notify_all();
         let mut due = Instant::now() + self.batches.delay;
@@ -141,7 +145,8 @@ impl Line {
     }
 
     fn close(&mut self) {
-        let next = self.filling.fresh();
+        let spare = self.spare.take();
+        let next = spare.unwrap_or_else(|| self.filling.fresh());
         self.full
             .push_back(std::mem::replace(&mut self.filling, next));
     }

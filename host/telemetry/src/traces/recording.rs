@@ -3,26 +3,30 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use smallvec::SmallVec;
 use wharf_core::outcome::CallResult;
 use wharf_core::trace::Context;
 
 use super::Source;
-use crate::metrics::EventOutcome;
+use super::otlp::Message;
+
+/// An event that is handled at once has no more.
+const CHILDREN_USUALLY: usize = 6;
 
 /// Spans below one event: a lane may hold one for an hour, and try it often.
 pub(super) const CHILDREN_MAX: usize = 256;
 
 /// The event that a trace is about. Names and ids, never its payload.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct About {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct About<'a> {
     /// When this host took the event in.
     pub began: Instant,
     /// The subject, or a timer's name.
-    pub destination: String,
+    pub destination: &'a str,
     /// What of it does not grow with the traffic: the subscription's pattern.
-    pub template: Option<Arc<str>>,
-    pub message_id: String,
-    pub key: String,
+    pub template: Option<&'a str>,
+    pub message_id: &'a str,
+    pub key: &'a str,
     /// 0 where there is none: a timer.
     pub sequence: u64,
 }
@@ -91,24 +95,16 @@ pub(super) enum What {
 pub(super) struct Recording {
     pub(super) source: Arc<Source>,
     pub(super) context: Context,
-    pub(super) parent: Option<u64>,
-    pub(super) about: About,
     pub(super) began: Instant,
-    pub(super) children: Vec<Child>,
+    /// What of its own span is known from the beginning, written already.
+    pub(super) opening: Message,
+    pub(super) children: SmallVec<[Child; CHILDREN_USUALLY]>,
     /// Spans of `children`, calls included.
     pub(super) spans: usize,
     /// Spans beyond [`CHILDREN_MAX`].
     pub(super) cut: usize,
     /// The code under which it was given up.
     pub(super) death: Option<String>,
-}
-
-/// An event whose spans can be written.
-#[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) recording: Box<Recording>,
-    pub(super) outcome: EventOutcome,
-    pub(super) ended: Instant,
 }
 
 impl Recording {

@@ -11,7 +11,7 @@ use wharf_core::trace::Context;
 
 use super::otlp::{Attributes, Message, Spans};
 use super::random_span_id;
-use super::recording::{Attempt, Call, Child, Ended, Phase, Recording, What};
+use super::recording::{About, Attempt, Call, Child, Phase, Recording, What};
 use crate::metrics::EventOutcome;
 
 /// One instant on both clocks. Taken anew for each event, so that a wall clock
@@ -37,6 +37,11 @@ impl Anchor {
         self.time_ns
             .saturating_sub(u64::try_from(ago).unwrap_or(u64::MAX))
     }
+
+    fn times(&self, span: &mut Message, began: Instant, ended: Instant) {
+        span.fixed64(7, self.at(began));
+        span.fixed64(8, self.at(ended));
+    }
 }
 
 /// As the protocol numbers them.
@@ -52,49 +57,70 @@ enum Kind {
 const PARENT_IS_KNOWN: u32 = 1 << 8;
 const PARENT_IS_REMOTE: u32 = 1 << 9;
 const STATUS_ERROR: u64 = 2;
-/// Of a span.
+
+/// Fields of a span.
+const NAME: u32 = 5;
+const KIND: u32 = 6;
 const ATTRIBUTES: u32 = 9;
 
-/// A span before its attributes.
-struct Outline<'a> {
-    context: Context,
-    parent: Option<u64>,
-    remote_parent: bool,
-    kind: Kind,
-    name: Cow<'a, str>,
-    began: Instant,
-    ended: Instant,
-    /// With a code it is an error, which `error.type` names as well.
-    error: Option<Cow<'a, str>>,
+/// What `span` adds to the text of an event, in bytes: ids, keys, lengths and the
+/// names of attributes.
+const OPENING_BYTES: usize = 240;
+
+/// What of an event's own span is known when it begins.
+pub(super) fn opening(context: Context, parent: Option<u64>, about: &About<'_>) -> Message {
+    let template = about.template.unwrap_or_default();
+    let texts = [
+        about.destination,
+        about.message_id,
+        about.key,
+        template,
+        template,
+    ];
+    let texts: usize = texts.iter().map(|text| text.len()).sum();
+    let mut span = Message::with_capacity(OPENING_BYTES + texts);
+    let remote = parent.map_or(0, |_| PARENT_IS_REMOTE);
+    identity(&mut span, context, parent, remote);
+    let name = if template.is_empty() {
+        "process"
+    } else {
+        "process "
+    };
+    span.texts(NAME, &[name, template]);
+    span.varint(KIND, Kind::Consumer as u64);
+    let mut attributes = span.attributes(ATTRIBUTES);
+    attributes
+        .text("messaging.destination.name", about.destination)
+        .text("messaging.message.id", about.message_id)
+        .text("wharf.key", about.key);
+    if !template.is_empty() {
+        attributes.text("messaging.destination.template", template);
+    }
+    if about.sequence > 0 {
+        attributes.number("wharf.stream.sequence", about.sequence);
+    }
+    span
 }
 
 /// Appends the spans of an event that ends now, its own first.
-pub(super) fn append(spans: &mut Spans, event: &Ended) {
-    let Ended {
-        recording,
-        outcome,
-        ended,
-    } = event;
-    let anchor = Anchor::at_now(*ended);
-    let code = match outcome {
-        EventOutcome::Dead => Some(recording.death.as_deref().unwrap_or("dead")),
-        _ => None,
-    };
-    let outline = Outline {
-        context: recording.context,
-        parent: recording.parent,
-        remote_parent: true,
-        kind: Kind::Consumer,
-        name: match &recording.about.template {
-            Some(template) => format!("process {template}").into(),
-            None => "process".into(),
-        },
-        began: recording.began,
-        ended: *ended,
-        error: code.map(Cow::from),
-    };
-    span(spans, &outline, &anchor, |attributes| {
-        of_process(attributes, recording, *outcome);
+pub(super) fn append(spans: &mut Spans, recording: &Recording, outcome: EventOutcome) {
+    let ended = Instant::now();
+    let anchor = Anchor::at_now(ended);
+    spans.push(|span| {
+        span.written(&recording.opening);
+        span.written(&recording.source.attributes);
+        anchor.times(span, recording.began, ended);
+        let attempts = || recording.children.iter().filter_map(attempt_of);
+        let mut attributes = span.attributes(ATTRIBUTES);
+        attributes
+            .text("wharf.outcome", outcome.as_str())
+            .number("wharf.attempts", attempts().count() as u64);
+        if let Some(attempt) = attempts().next_back() {
+            attributes.number("wharf.handler.version", attempt.version.into());
+        }
+        if outcome == EventOutcome::Dead {
+            failed(span, recording.death.as_deref().unwrap_or("dead"));
+        }
     });
     for child in &recording.children {
         append_child(spans, recording.context, child, &anchor);
@@ -114,27 +140,6 @@ pub(super) fn of_source(handler: &str, lineage: &str) -> Message {
     attributes
 }
 
-fn of_process(attributes: &mut Attributes<'_>, recording: &Recording, outcome: EventOutcome) {
-    let about = &recording.about;
-    let attempts = || recording.children.iter().filter_map(attempt_of);
-    attributes
-        .written(&recording.source.attributes)
-        .text("messaging.destination.name", &about.destination)
-        .text("messaging.message.id", &about.message_id)
-        .text("wharf.key", &about.key)
-        .text("wharf.outcome", outcome.as_str())
-        .number("wharf.attempts", attempts().count() as u64);
-    if let Some(template) = &about.template {
-        attributes.text("messaging.destination.template", template);
-    }
-    if about.sequence > 0 {
-        attributes.number("wharf.stream.sequence", about.sequence);
-    }
-    if let Some(attempt) = attempts().next_back() {
-        attributes.number("wharf.handler.version", attempt.version.into());
-    }
-}
-
 fn attempt_of(child: &Child) -> Option<&Attempt> {
     match &child.what {
         What::Attempt(_, attempt) => Some(attempt),
@@ -143,37 +148,32 @@ fn attempt_of(child: &Child) -> Option<&Attempt> {
 }
 
 fn append_child(spans: &mut Spans, process: Context, child: &Child, anchor: &Anchor) {
-    let outline = |span_id, kind, name: &'static str| Outline {
-        context: process.with_span(span_id),
-        parent: Some(process.span_id),
-        remote_parent: false,
-        kind,
-        name: name.into(),
-        began: child.began,
-        ended: child.ended,
-        error: None,
+    let below = |span: &mut Message, span_id, kind, name| {
+        let context = process.with_span(span_id);
+        identity(span, context, Some(process.span_id), 0);
+        span.text(NAME, name);
+        span.varint(KIND, kind as u64);
+        anchor.times(span, child.began, child.ended);
     };
     match &child.what {
-        What::Phase(phase) => {
+        What::Phase(phase) => spans.push(|span| {
             let (kind, name) = named(*phase);
-            let outline = outline(random_span_id(), kind, name);
-            span(spans, &outline, anchor, |attributes| {
-                of_phase(attributes, *phase);
-            });
-        }
+            below(span, random_span_id(), kind, name);
+            of_phase(&mut span.attributes(ATTRIBUTES), *phase);
+        }),
         What::Attempt(span_id, attempt) => {
-            let outline = Outline {
-                error: attempt.error.as_deref().map(Cow::from),
-                ..outline(*span_id, Kind::Internal, "invoke")
-            };
-            span(spans, &outline, anchor, |attributes| {
-                attributes
+            spans.push(|span| {
+                below(span, *span_id, Kind::Internal, "invoke");
+                span.attributes(ATTRIBUTES)
                     .number("wharf.attempt", attempt.number.into())
                     .number("wharf.handler.version", attempt.version.into())
                     .text("wharf.result", attempt.result);
+                if let Some(code) = &attempt.error {
+                    failed(span, code);
+                }
             });
             for call in &attempt.calls {
-                append_call(spans, outline.context, call, anchor);
+                append_call(spans, process.with_span(*span_id), call, anchor);
             }
         }
     }
@@ -210,17 +210,13 @@ fn of_phase(attributes: &mut Attributes<'_>, phase: Phase) {
 }
 
 fn append_call(spans: &mut Spans, attempt: Context, call: &Call, anchor: &Anchor) {
-    let outline = Outline {
-        context: attempt.with_span(call.span_id),
-        parent: Some(attempt.span_id),
-        remote_parent: false,
-        kind: Kind::Client,
-        name: call.method.as_str().into(),
-        began: call.began,
-        ended: call.ended,
-        error: call_error(call.result),
-    };
-    span(spans, &outline, anchor, |attributes| {
+    spans.push(|span| {
+        let context = attempt.with_span(call.span_id);
+        identity(span, context, Some(attempt.span_id), 0);
+        span.text(NAME, &call.method);
+        span.varint(KIND, Kind::Client as u64);
+        anchor.times(span, call.began, call.ended);
+        let mut attributes = span.attributes(ATTRIBUTES);
         attributes
             .text("http.request.method", &call.method)
             .text("wharf.need", &call.need);
@@ -231,6 +227,9 @@ fn append_call(spans: &mut Spans, attempt: Context, call: &Call, anchor: &Anchor
         }
         if let Some(status) = call.status {
             attributes.number("http.response.status_code", status.into());
+        }
+        if let Some(code) = call_error(call.result) {
+            failed(span, &code);
         }
     });
 }
@@ -248,38 +247,26 @@ fn call_error(result: CallResult) -> Option<Cow<'static, str>> {
     }
 }
 
-fn span(
-    spans: &mut Spans,
-    outline: &Outline<'_>,
-    anchor: &Anchor,
-    attributes: impl FnOnce(&mut Attributes<'_>),
-) {
+/// Which span it is, below which; `remote` is [`PARENT_IS_REMOTE`] or 0.
+fn identity(span: &mut Message, context: Context, parent: Option<u64>, remote: u32) {
     let Context {
         trace_id,
         span_id,
         flags,
-    } = outline.context;
-    let remote = outline.remote_parent && outline.parent.is_some();
-    let remote = if remote { PARENT_IS_REMOTE } else { 0 };
-    spans.push(|span: &mut Message| {
-        span.bytes(1, &trace_id.to_be_bytes());
-        span.bytes(2, &span_id.to_be_bytes());
-        if let Some(parent) = outline.parent {
-            span.bytes(4, &parent.to_be_bytes());
-        }
-        span.text(5, &outline.name);
-        span.varint(6, outline.kind as u64);
-        span.fixed64(7, anchor.at(outline.began));
-        span.fixed64(8, anchor.at(outline.ended));
-        let mut named = span.attributes(ATTRIBUTES);
-        attributes(&mut named);
-        if let Some(code) = &outline.error {
-            named.text("error.type", code);
-            span.message(15, |status| {
-                status.text(2, code);
-                status.varint(3, STATUS_ERROR);
-            });
-        }
-        span.fixed32(16, u32::from(flags) | PARENT_IS_KNOWN | remote);
+    } = context;
+    span.bytes(1, &trace_id.to_be_bytes());
+    span.bytes(2, &span_id.to_be_bytes());
+    if let Some(parent) = parent {
+        span.bytes(4, &parent.to_be_bytes());
+    }
+    span.fixed32(16, u32::from(flags) | PARENT_IS_KNOWN | remote);
+}
+
+/// An error with this code, which `error.type` names as well.
+fn failed(span: &mut Message, code: &str) {
+    span.attributes(ATTRIBUTES).text("error.type", code);
+    span.message(15, |status| {
+        status.text(2, code);
+        status.varint(3, STATUS_ERROR);
     });
 }

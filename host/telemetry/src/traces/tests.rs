@@ -50,13 +50,13 @@ fn unsent_in(
     (tracer, queue, metrics)
 }
 
-fn about() -> About {
+fn about() -> About<'static> {
     About {
         began: Instant::now(),
-        destination: "shop.order.ORD-1.placed".into(),
-        template: Some("shop.order.{order}.placed".into()),
-        message_id: "ORD-1.placed".into(),
-        key: "ORD-1".into(),
+        destination: "shop.order.ORD-1.placed",
+        template: Some("shop.order.{order}.placed"),
+        message_id: "ORD-1.placed",
+        key: "ORD-1",
         sequence: 7,
     }
 }
@@ -86,7 +86,7 @@ fn call(span_id: u64, result: CallResult, status: Option<u16>) -> Call {
 
 /// The spans of the next event in the queue.
 fn spans(queue: &Queue) -> Vec<Span> {
-    let spans = queue.next();
+    let spans = queue.next(otlp::Spans::default());
     sent(&spans, 0, spans.len())
 }
 
@@ -145,25 +145,25 @@ fn dropped(metrics: &Metrics, reason: &str) -> u64 {
 }
 
 fn settled(tracer: &Tracer) {
-    let trace = tracer.begin(Some(PARENT), about);
+    let trace = tracer.begin(Some(PARENT), &about());
     trace.waited();
     trace.end(EventOutcome::Committed);
 }
 
 /// An event that failed once, and the ids of its attempts' spans.
 async fn twice_tried(tracer: &Tracer) -> (Context, [u64; 2]) {
-    let trace = tracer.begin(Some(PARENT), about);
+    let trace = tracer.begin(Some(PARENT), &about());
     trace.waited();
     trace.span(Phase::Load, async {}).await;
     let first = trace.attempt().expect("traces are on");
     let failed = call(5, CallResult::FailureStatus(503), Some(503));
-    trace.attempted(Some(first), || {
+    trace.attempted(Some(first), |_| {
         attempt(1, Some("gateway-down"), vec![failed])
     });
     trace.span(Phase::Hold, async {}).await;
     let second = trace.attempt().expect("traces are on");
     let declined = call(6, CallResult::Answered, Some(402));
-    trace.attempted(Some(second), || attempt(2, None, vec![declined]));
+    trace.attempted(Some(second), |_| attempt(2, None, vec![declined]));
     trace.span(Phase::Commit, async {}).await;
     trace.span(Phase::Publish(2), async {}).await;
     trace.since(Phase::Settle, Instant::now());
@@ -245,13 +245,13 @@ async fn the_span_of_an_event_is_a_consumers_below_the_messages_own() {
 #[test]
 fn a_call_is_a_client_span_and_an_error_only_where_the_need_counts_one() {
     let (tracer, queue, _) = unsent(Sampler::parent_based(1.0), "100");
-    let trace = tracer.begin(Some(PARENT), about);
+    let trace = tracer.begin(Some(PARENT), &about());
     let calls = vec![
         call(5, CallResult::FailureStatus(503), Some(503)),
         call(6, CallResult::Answered, Some(402)),
         call(7, CallResult::UnknownOutcome, None),
     ];
-    trace.attempted(trace.attempt(), || attempt(1, None, calls));
+    trace.attempted(trace.attempt(), |_| attempt(1, None, calls));
     trace.end(EventOutcome::Committed);
     let spans = spans(&queue);
     let seen: Vec<_> = spans[2..]
@@ -284,7 +284,7 @@ fn a_call_is_a_client_span_and_an_error_only_where_the_need_counts_one() {
 fn an_event_without_a_usable_traceparent_begins_a_trace() {
     let (tracer, queue, _) = unsent(Sampler::parent_based(1.0), "100");
     for brought in [None, Some("00-a-b-01")] {
-        let trace = tracer.begin(brought, about);
+        let trace = tracer.begin(brought, &about());
         let own = trace.context().expect("traces are on");
         assert!(own.is_sampled() && own.trace_id != 0 && own.span_id != 0);
         trace.end(EventOutcome::Duplicate);
@@ -298,7 +298,7 @@ fn an_event_without_a_usable_traceparent_begins_a_trace() {
 fn what_is_not_sampled_is_not_recorded_and_goes_on_unsampled() {
     let (tracer, queue, _) = unsent(Sampler::parent_based(1.0), "100");
     let unsampled = PARENT.replace("-01", "-00");
-    let trace = tracer.begin(Some(&unsampled), || panic!("nobody needs it"));
+    let trace = tracer.begin(Some(&unsampled), &about());
     let own = trace.context().expect("traces are on");
     assert!(!own.is_sampled() && !trace.is_recording());
     assert_eq!(own.trace_id_text(), "4bf92f3577b34da6a3ce929d0e0e4736");
@@ -311,10 +311,10 @@ fn what_is_not_sampled_is_not_recorded_and_goes_on_unsampled() {
 #[test]
 fn without_traces_nothing_is_known_and_nothing_asked() {
     let tracer = Traces::off().tracer("order", "order-1");
-    let trace = tracer.begin(Some(PARENT), || panic!("nobody needs it"));
+    let trace = tracer.begin(Some(PARENT), &about());
     assert_eq!(trace.context(), None);
     assert!(trace.attempt().is_none());
-    trace.attempted(None, || panic!("nobody needs it"));
+    trace.attempted(None, |_| panic!("nobody needs it"));
     trace.end(EventOutcome::Committed);
     assert!(Traces::off().flush(Duration::ZERO));
 }
@@ -322,11 +322,11 @@ fn without_traces_nothing_is_known_and_nothing_asked() {
 #[test]
 fn a_released_event_is_told_of_when_it_had_begun_and_an_ignored_one_never() {
     let (tracer, queue, _) = unsent(Sampler::parent_based(1.0), "100");
-    drop(tracer.begin(Some(PARENT), about));
-    let ignored = tracer.begin(Some(PARENT), about);
+    drop(tracer.begin(Some(PARENT), &about()));
+    let ignored = tracer.begin(Some(PARENT), &about());
     ignored.since(Phase::Settle, Instant::now());
     ignored.end(EventOutcome::Ignored);
-    let begun = tracer.begin(Some(PARENT), about);
+    let begun = tracer.begin(Some(PARENT), &about());
     begun.waited();
     drop(begun);
     let spans = spans(&queue);
@@ -340,8 +340,8 @@ fn a_released_event_is_told_of_when_it_had_begun_and_an_ignored_one_never() {
 #[test]
 fn a_dead_event_is_an_error_under_its_code() {
     let (tracer, queue, _) = unsent(Sampler::parent_based(1.0), "100");
-    let trace = tracer.begin(Some(PARENT), about);
-    trace.attempted(trace.attempt(), || attempt(1, None, Vec::new()));
+    let trace = tracer.begin(Some(PARENT), &about());
+    trace.attempted(trace.attempt(), |_| attempt(1, None, Vec::new()));
     trace.refused("bad-output");
     trace.died("bad-output");
     trace.end(EventOutcome::Dead);
@@ -358,7 +358,7 @@ fn a_dead_event_is_an_error_under_its_code() {
 #[test]
 fn a_record_that_is_looked_at_twice_is_loaded_once() {
     let (tracer, queue, _) = unsent(Sampler::parent_based(1.0), "100");
-    let trace = tracer.begin(Some(PARENT), about);
+    let trace = tracer.begin(Some(PARENT), &about());
     let began = Instant::now();
     trace.since(Phase::Load, began);
     trace.since(Phase::Load, Instant::now());
@@ -369,9 +369,9 @@ fn a_record_that_is_looked_at_twice_is_loaded_once() {
 #[test]
 fn an_event_has_a_bounded_number_of_spans_and_the_rest_is_counted() {
     let (tracer, queue, metrics) = unsent(Sampler::parent_based(1.0), "1000");
-    let trace = tracer.begin(Some(PARENT), about);
+    let trace = tracer.begin(Some(PARENT), &about());
     for number in 0..1_000 {
-        trace.attempted(trace.attempt(), || attempt(number, None, Vec::new()));
+        trace.attempted(trace.attempt(), |_| attempt(number, None, Vec::new()));
     }
     trace.end(EventOutcome::Committed);
     assert_eq!(spans(&queue).len(), 1 + CHILDREN_MAX);

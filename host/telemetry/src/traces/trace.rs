@@ -6,14 +6,12 @@ use std::task::{Poll, ready};
 use std::time::Instant;
 
 use pin_project_lite::pin_project;
+use smallvec::SmallVec;
 use wharf_core::trace::Context;
 
-use super::recording::{About, Attempt, Child, Ended, Phase, Recording, What};
-use super::{Source, random_span_id};
+use super::recording::{About, Attempt, Child, Phase, Recording, What};
+use super::{Source, random_span_id, span_data};
 use crate::metrics::EventOutcome;
-
-/// An event that is handled at once has fewer.
-const CHILDREN_USUALLY: usize = 8;
 
 /// The trace of one event. Dropped before [`Trace::end`], it tells of a
 /// released event, unless that has only waited.
@@ -57,17 +55,15 @@ impl Trace {
         source: &Arc<Source>,
         context: Context,
         parent: Option<u64>,
-        about: impl FnOnce() -> About,
+        about: &About<'_>,
     ) -> Self {
         let recording = context.is_sampled().then(|| {
-            let about = about();
             Mutex::new(Some(Box::new(Recording {
                 source: source.clone(),
                 context,
-                parent,
                 began: about.began,
-                about,
-                children: Vec::with_capacity(CHILDREN_USUALLY),
+                opening: span_data::opening(context, parent, about),
+                children: SmallVec::new(),
                 spans: 0,
                 cut: 0,
                 death: None,
@@ -122,16 +118,17 @@ impl Trace {
         Some(AttemptSpan { context, began })
     }
 
-    /// The attempt is over. `attempt` is asked only when it is recorded.
-    pub fn attempted(&self, span: Option<AttemptSpan>, attempt: impl FnOnce() -> Attempt) {
+    /// The attempt is over, now. `attempt` is asked only when it is recorded.
+    pub fn attempted(&self, span: Option<AttemptSpan>, attempt: impl FnOnce(Instant) -> Attempt) {
         let Some(AttemptSpan { context, began }) = span else {
             return;
         };
         self.record(|recording| {
+            let ended = Instant::now();
             recording.push(Child {
                 began,
-                ended: Instant::now(),
-                what: What::Attempt(context.span_id, Box::new(attempt())),
+                ended,
+                what: What::Attempt(context.span_id, Box::new(attempt(ended))),
             });
         });
     }
@@ -158,7 +155,7 @@ impl Trace {
         if let Some(recording) = self.take()
             && !(outcome == EventOutcome::Ignored && recording.children.len() <= 1)
         {
-            hand_over(recording, outcome);
+            recording.source.shared.queue.push(&recording, outcome);
         }
     }
 
@@ -187,7 +184,8 @@ impl Trace {
 impl Drop for Trace {
     fn drop(&mut self) {
         if let Some(recording) = self.take().filter(|recording| recording.is_begun()) {
-            hand_over(recording, EventOutcome::Released);
+            let queue = &recording.source.shared.queue;
+            queue.push(&recording, EventOutcome::Released);
         }
     }
 }
@@ -206,13 +204,4 @@ impl<W: Future> Future for Spanned<'_, W> {
         }
         Poll::Ready(done)
     }
-}
-
-fn hand_over(recording: Box<Recording>, outcome: EventOutcome) {
-    let source = recording.source.clone();
-    source.shared.queue.push(&Ended {
-        recording,
-        outcome,
-        ended: Instant::now(),
-    });
 }
