@@ -54,8 +54,9 @@ pub async fn load(
     runtime: &Runtime,
     outbound: &Arc<Outbound>,
 ) -> anyhow::Result<Loaded> {
-    let mut loaded = Loaded::with_capacity(options.bundles.len());
-    for bundle in &options.bundles {
+    let bundles = &options.shelf.bundles;
+    let mut loaded = Loaded::with_capacity(bundles.len());
+    for bundle in bundles {
         let settings = settings(options, &bundle.manifest, outbound)?;
         let parcel = Parcel::of(bundle)?;
         let component = runtime.load(parcel.wasm.clone(), settings).await;

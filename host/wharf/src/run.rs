@@ -18,7 +18,7 @@ use wharf_telemetry::metrics::Metrics;
 use wharf_telemetry::traces::{self, Traces};
 
 use crate::assemble::{self, Parts};
-use crate::bundle::Bundle;
+use crate::bundle::Shelf;
 use crate::cli::failure::Failure;
 use crate::codes::Code;
 use crate::deploy::{self, Known, Parcel};
@@ -38,7 +38,7 @@ pub struct HostOptions {
     /// Where the needs are, with secrets filled in.
     pub needs: BTreeMap<String, wharf_engine::Place>,
     /// Deployed at the start.
-    pub bundles: Vec<Bundle>,
+    pub shelf: Shelf,
     /// Values for keys that manifests declare under `config` and `secrets`.
     pub lookup: Lookup,
     /// Where compiled components are kept.
@@ -151,15 +151,16 @@ async fn start(
         loaded,
     )
     .await?;
-    if options.bundles.is_empty() {
+    let control = parts.broker().control();
+    if options.shelf.bundles.is_empty() {
         // What is deployed may come later, and its streams with it.
-        crate::cli::provision::require_capable(parts.broker().control()).await?;
+        crate::cli::provision::require_capable(control).await?;
     } else {
-        let manifests: Vec<_> = options.bundles.iter().map(|b| &b.manifest).collect();
-        parts.verify(&manifests).await?;
+        crate::cli::check::require_room(&options.shelf, control.max_payload())?;
+        parts.verify(&options.shelf.manifests()).await?;
     }
     let by = deploy::whoami();
-    for bundle in &options.bundles {
+    for bundle in &options.shelf.bundles {
         let author = Author {
             by: &by,
             why: "from the folder of a host that started",

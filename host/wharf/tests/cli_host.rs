@@ -206,6 +206,25 @@ async fn a_stream_of_another_shape_ends_the_start_with_its_fields() {
     }
 }
 
+#[test]
+fn a_handler_that_may_write_more_than_the_broker_takes_ends_the_start() {
+    let server = Server::start();
+    let place = order_on(&server.url());
+    place.wharf(&["provision"]).expect(0);
+    let file = "target/bundles/order/handler.toml";
+    let manifest = std::fs::read_to_string(place.path(file)).expect("the manifest");
+    place.write(
+        file,
+        format!("{manifest}\n[limits]\nstate_bytes = \"1MiB\"\n"),
+    );
+    let run = place.host("127.0.0.1:0").expect(3);
+    assert_eq!(run.error_code(), "WH0102");
+    let problem = run.json()["error"]["problems"][0].to_string();
+    assert!(problem.contains("record-too-large"), "{problem}");
+    let deployed = place.wharf(&["status", "-o", "json"]).expect(0).out;
+    assert!(!deployed.contains("order"), "{deployed}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checkpoint_that_is_gone_or_of_another_subscription_ends_the_start() {
     let server = Server::start();

@@ -95,7 +95,7 @@ pub async fn run(args: HostArgs) -> Result<Answer, Failure> {
         place,
         connection: setting.connection,
         needs,
-        bundles: shelf.bundles,
+        shelf,
         lookup: Arc::new(config::handler_value),
         cache_dir: args.cache,
         logs,

@@ -1,7 +1,7 @@
 //! The command line. Each command is a module with its flags and a function
 //! that gives an answer or a failure; printing and exit codes are here.
 
-mod check;
+pub mod check;
 mod connect;
 #[cfg(feature = "demo")]
 mod demo;
