@@ -20,6 +20,7 @@ mod tests;
 use std::io::{IsTerminal, Write};
 use std::panic::PanicHookInfo;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -81,6 +82,8 @@ impl FromStr for Format {
 #[derive(Debug)]
 pub struct Logs {
     sink: Sink,
+    /// Stderr did not take what there was in time.
+    given_up: AtomicBool,
 }
 
 /// Counts lines that were dropped because stderr was too slow.
@@ -114,7 +117,9 @@ impl Logs {
     /// Waits until everything logged so far is written. False when that took
     /// longer than `within`.
     pub fn flush(&self, within: Duration) -> bool {
-        self.sink.flush(within)
+        let written = self.sink.flush(within);
+        self.given_up.store(!written, Ordering::Relaxed);
+        written
     }
 
     /// The count of dropped lines, to be shown among the metrics.
@@ -125,8 +130,11 @@ impl Logs {
 
 impl Drop for Logs {
     fn drop(&mut self) {
-        // A stderr that nobody reads must not keep the process from ending.
-        let _all_written = self.flush(FLUSH_MAX);
+        // A stderr that nobody reads must not keep the process from ending, and is
+        // waited for once.
+        if !self.given_up.load(Ordering::Relaxed) {
+            self.flush(FLUSH_MAX);
+        }
     }
 }
 
@@ -147,7 +155,11 @@ fn begin(
     let spans = filter_fn(|metadata| metadata.is_span() && *metadata.level() <= Level::INFO)
         .with_max_level_hint(LevelFilter::INFO);
     let layer = LineLayer::new(format, sink.clone()).with_filter(filter.or(spans));
-    Ok((Logs { sink }, layer))
+    let logs = Logs {
+        sink,
+        given_up: AtomicBool::new(false),
+    };
+    Ok((logs, layer))
 }
 
 fn log_panic(panic: &PanicHookInfo<'_>) {

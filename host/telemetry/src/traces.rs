@@ -1,9 +1,10 @@
 //! Traces, as OTLP over HTTP.
 //!
 //! A [`Tracer`] begins a [`Trace`] for each event: the span `process …` and
-//! what happens below it. While the event is worked on, instants and small
-//! values are kept, nothing else; when it ends its spans are written, as bytes of
-//! the protocol, into a bounded queue. A thread sends them in batches.
+//! what happens below it. Which event it is about is written as bytes of the
+//! protocol when it begins. While it is worked on, instants and small values are
+//! kept, nothing else; when it ends its spans go, written, into a bounded queue. A
+//! thread sends them in batches.
 //!
 //! Whoever traces never waits: a full queue, like a batch that the collector
 //! does not take, is dropped and counted. Without a configuration nothing is

@@ -9,6 +9,7 @@ use wharf_core::manifest::Delivery;
 use wharf_core::record::{Block, Record};
 use wharf_engine::{Attempt, Report, State};
 use wharf_telemetry::metrics::UnsettledState;
+use wharf_telemetry::traces::Phase;
 
 use crate::clock;
 use crate::entity::Known;
@@ -66,9 +67,14 @@ pub async fn run(
     waiting: Option<&Block>,
 ) -> Result<Trial, Stopped> {
     let handler = &owner.handler;
-    let _permit = tokio::select! {
-        permit = handler.in_flight.acquire() => permit.map_err(|_| Stopped)?,
-        () = owner.leave.cancelled() => return Err(Stopped),
+    let _permit = match handler.in_flight.try_acquire() {
+        Ok(permit) => permit,
+        Err(_) => tokio::select! {
+            permit = work.trace.span(Phase::LaneWait, handler.in_flight.acquire()) => {
+                permit.map_err(|_| Stopped)?
+            }
+            () = owner.leave.cancelled() => return Err(Stopped),
+        },
     };
     owner.may_start().await?;
     work.gauge.set(UnsettledState::InFlight);

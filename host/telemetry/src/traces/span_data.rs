@@ -63,7 +63,7 @@ const NAME: u32 = 5;
 const KIND: u32 = 6;
 const ATTRIBUTES: u32 = 9;
 
-/// What `span` adds to the text of an event, in bytes: ids, keys, lengths and the
+/// What [`opening`] adds to the text of an event, in bytes: ids, keys, lengths and the
 /// names of attributes.
 const OPENING_BYTES: usize = 240;
 

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
@@ -95,6 +95,7 @@ fn sent(spans: &otlp::Spans, from: usize, to: usize) -> Vec<Span> {
     let resource = BTreeMap::from([("service.name".to_owned(), "shop".to_owned())]);
     let bytes = otlp::Envelope::new(&resource, "1.2.3").request(spans, from, to);
     let request = ExportTraceServiceRequest::decode(&*bytes).expect("OTLP");
+    assert_eq!(request.encoded_len(), bytes.len(), "a field is there twice");
     let [of_resource] = &request.resource_spans[..] else {
         panic!("one resource: {request:?}");
     };
@@ -109,6 +110,10 @@ fn sent(spans: &otlp::Spans, from: usize, to: usize) -> Vec<Span> {
     };
     let scope = of_scope.scope.as_ref().expect("a scope");
     assert_eq!((&*scope.name, &*scope.version), ("wharf", "1.2.3"));
+    for span in &of_scope.spans {
+        let keys: BTreeSet<&str> = span.attributes.iter().map(|pair| &*pair.key).collect();
+        assert_eq!(keys.len(), span.attributes.len(), "{:?}", span.attributes);
+    }
     of_scope.spans.clone()
 }
 
@@ -338,6 +343,38 @@ fn a_released_event_is_told_of_when_it_had_begun_and_an_ignored_one_never() {
 }
 
 #[test]
+fn what_is_no_event_of_the_handler_has_no_template_and_a_timer_no_sequence() {
+    let (tracer, queue, _) = unsent(Sampler::parent_based(1.0), "100");
+    let about = About {
+        template: None,
+        sequence: 0,
+        ..about()
+    };
+    let trace = tracer.begin(Some(PARENT), &about);
+    trace.since(Phase::Park, Instant::now());
+    trace.end(EventOutcome::Dead);
+    let spans = spans(&queue);
+    assert_eq!(spans[0].name, "process");
+    assert_eq!(text(&spans[0], "messaging.destination.template"), None);
+    assert_eq!(text(&spans[0], "wharf.stream.sequence"), None);
+    assert_eq!(text(&spans[0], "wharf.key").as_deref(), Some("ORD-1"));
+}
+
+#[test]
+fn a_batch_whose_memory_was_used_before_has_its_own_spans_and_no_others() {
+    let (tracer, queue, _) = unsent(Sampler::parent_based(1.0), "100");
+    let mut batch = otlp::Spans::default();
+    let mut seen = BTreeSet::new();
+    for nth in 1..=4 {
+        settled(&tracer);
+        batch = queue.next(batch);
+        let spans = sent(&batch, 0, batch.len());
+        seen.extend(spans.iter().map(|span| span.span_id.clone()));
+        assert_eq!((spans.len(), seen.len()), (2, 2 * nth));
+    }
+}
+
+#[test]
 fn a_dead_event_is_an_error_under_its_code() {
     let (tracer, queue, _) = unsent(Sampler::parent_based(1.0), "100");
     let trace = tracer.begin(Some(PARENT), &about());
@@ -381,7 +418,7 @@ fn an_event_has_a_bounded_number_of_spans_and_the_rest_is_counted() {
 #[test]
 fn texts_of_every_length_and_parts_of_a_batch_are_read_as_they_were() {
     // Past each length at which a length takes a byte more.
-    let lengths: Vec<usize> = (0..300).chain(16_300..16_400).collect();
+    let lengths: Vec<usize> = (1..301).chain(16_300..16_400).collect();
     let mut spans = otlp::Spans::default();
     for length in &lengths {
         let long = "x".repeat(*length);

@@ -2,11 +2,10 @@
 //! success leaves behind.
 
 use wharf_core::record::{Record, Status};
-use wharf_demo::HostProcess;
 use wharf_demo::stream::Stream;
 
 use crate::stage::{Stage, for_teller, slow_teller, teller};
-use crate::support::{SOON, started, until};
+use crate::support::{SOON, until};
 use crate::{ALONE, watch};
 
 /// What the teller of a key has told, in the order of the stream.
@@ -126,28 +125,19 @@ async fn events_in_trouble_leave_their_places_to_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_comes_later_finds_slow_events_that_no_other_has_taken() {
+async fn slow_events_that_a_host_will_not_come_to_soon_are_left_to_others() {
     const EVENTS: u32 = 200;
-    const EACH_MS: u32 = 50;
+    /// Twice what one attempt at a time is given besides: acknowledgements may be on
+    /// their way.
+    const TAKEN_MAX: u64 = 2 * 33;
     let _alone = ALONE.lock().await;
     let mut stage = Stage::set(&[slow_teller()]).await;
-    let ledger = stage.site.ledger("teller").await;
-    let mut last = 0;
     for nth in 0..EVENTS {
-        let event = for_teller("slow", &nth.to_string(), 0, EACH_MS);
-        last = stage.wire.publish(&event);
+        let event = for_teller("slow", &nth.to_string(), 0, 50);
+        stage.wire.publish(&event);
     }
-    told(&stage, "slow", 1).await;
-    let later = stage.site.seat("later", &[stage.site.nats.url()]);
-    let later = started(&later).await;
-    watch::settled(&ledger, last).await;
-    let done = async |host: &HostProcess| {
-        let samples = watch::metrics(host).await;
-        let labels = [("handler", "teller"), ("result", "done")];
-        samples.count("wharf_attempts_total", &labels)
-    };
-    let (first, later) = (done(&stage.host).await, done(&later).await);
-    println!("{first} and {later} of {EVENTS}");
-    assert_eq!(first + later, u64::from(EVENTS));
-    assert!(later >= u64::from(EVENTS) / 5, "{later} of {EVENTS}");
+    told(&stage, "slow", 3).await;
+    let consumer = watch::consumer(&stage.site, "TEST", "teller-1").await;
+    let taken = consumer["num_ack_pending"].as_u64().expect("a number");
+    assert!((1..=TAKEN_MAX).contains(&taken), "{consumer:#}");
 }

@@ -23,6 +23,7 @@ mod spill;
 mod subscriptions;
 mod swap;
 mod timers;
+mod turning;
 
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 

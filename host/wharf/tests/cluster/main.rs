@@ -21,12 +21,16 @@ mod server;
 mod shop;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../chaos/turning.rs"]
+mod turning;
 
 mod conservation;
 mod deaths;
 mod firings;
 mod leaders;
+mod refusals;
 mod stand;
+mod subscriptions;
 mod zombies;
 
 /// Three servers and two hosts want the machine for themselves.

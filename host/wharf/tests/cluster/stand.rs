@@ -1,6 +1,7 @@
 //! The probe on three nodes, and the hosts that run it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -12,11 +13,11 @@ use wharf_demo::process::HostOptions;
 
 use crate::cluster::{Cluster, NODES};
 use crate::probe::{Probe, STREAMS, bundle};
-use crate::proxy::Proxy;
+use crate::proxy::{Flow, Proxy, Way};
 use crate::support::{Broker, Plan, SOON, Site, folder, started, until};
 
 /// The shortest that a place may ask for.
-const LEASE: &str = "lease = \"3s\"";
+pub const LEASE: Duration = Duration::from_secs(3);
 const NAMES: [&str; 2] = ["a", "b"];
 
 /// Two seats for hosts, and what both of them work on.
@@ -28,7 +29,17 @@ pub struct Stand {
 /// A host's own way to the broker, and what it is started with.
 pub struct Seat {
     pub way: Proxy,
-    options: HostOptions,
+    pub options: HostOptions,
+}
+
+impl Seat {
+    /// What connections of this kind say and hear from now on arrives when the way
+    /// is healed; `which` is a part of their name.
+    pub fn hang(&self, which: &str) {
+        for way in [Way::ToServer, Way::FromServer] {
+            self.way.set_for(which, way, Flow::HangAfter(0));
+        }
+    }
 }
 
 impl Broker for Cluster {
@@ -68,7 +79,13 @@ async fn assert_replicated(site: &Site<Cluster>) {
 impl Stand {
     /// Seats on different nodes. No host runs.
     pub async fn set() -> Self {
-        let site = site(Plan::of(bundle(), STREAMS).host(LEASE)).await;
+        Self::of(bundle()).await
+    }
+
+    /// The same with another version of the probe.
+    pub async fn of(bundles: PathBuf) -> Self {
+        let lease = format!("lease = \"{}s\"", LEASE.as_secs());
+        let site = site(Plan::of(bundles, STREAMS).host(&lease)).await;
         let mut seats = Vec::new();
         for (node, name) in NAMES.iter().enumerate() {
             let way = Proxy::to(site.nats.node(node).port()).await;
@@ -77,6 +94,17 @@ impl Stand {
         }
         let probe = Probe::of(site).await;
         Self { probe, seats }
+    }
+
+    /// Hosts run what is deployed, and bring nothing themselves; the folder that
+    /// they would have brought.
+    pub fn follow_the_registry(&mut self) -> String {
+        for seat in &mut self.seats {
+            seat.options.handlers = None;
+        }
+        let bundles = self.probe.site.options.handlers.as_ref();
+        let bundles = bundles.and_then(|bundles| bundles.to_str());
+        bundles.expect("UTF-8").to_owned()
     }
 
     /// A host in each seat, all of them ready.

@@ -7,7 +7,6 @@ use wharf_core::record::Status;
 use wharf_demo::HostProcess;
 
 use crate::ALONE;
-use crate::proxy::{Flow, Way};
 use crate::stand::{Stand, counted, until_at_rest};
 use crate::support::{SOON, until};
 
@@ -33,9 +32,9 @@ enum Fate {
 impl Fate {
     fn begin(self, stand: &Stand, hosts: &[HostProcess], owner: usize) {
         match self {
-            Self::CannotWrite => hang(stand, owner, "ledger"),
+            Self::CannotWrite => stand.seats[owner].hang("ledger"),
             Self::Frozen => hosts[owner].signal(Signal::STOP).expect("it is signalled"),
-            Self::CutOff => hang(stand, owner, ""),
+            Self::CutOff => stand.seats[owner].hang(""),
         }
     }
 
@@ -44,13 +43,6 @@ impl Fate {
             Self::CannotWrite | Self::CutOff => stand.seats[owner].way.heal(),
             Self::Frozen => hosts[owner].signal(Signal::CONT).expect("it is signalled"),
         }
-    }
-}
-
-fn hang(stand: &Stand, owner: usize, which: &str) {
-    for way in [Way::ToServer, Way::FromServer] {
-        let proxy = &stand.seats[owner].way;
-        proxy.set_for(which, way, Flow::HangAfter(0));
     }
 }
 
