@@ -1,8 +1,9 @@
-//! A host that cannot run the version, beside one that can, while the registry
-//! comes and goes.
+//! Who may work on what, while the registry comes and goes, and beside a host
+//! that cannot.
 
 use std::time::Duration;
 
+use wharf_demo::HostProcess;
 use wharf_jetstream::registry;
 
 use crate::ALONE;
@@ -12,60 +13,65 @@ use crate::support::{SOON, started};
 const KEYS: [&str; 4] = ["k0", "k1", "k2", "k3"];
 const PAUSE: Duration = Duration::from_millis(60);
 /// How often the registry is lost and found again, and how long each takes.
-const FLAPS: usize = 8;
+const FLAPS: usize = 6;
 const FLAP: Duration = Duration::from_millis(400);
-const FIT: usize = 0;
-const UNFIT: usize = 1;
+/// The last time others have forgotten the host's report.
+const LAST_FLAP: Duration = LEASE.saturating_mul(4);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn interleaving_35_who_refused_the_version_is_given_nothing_while_the_registry_flaps() {
+async fn interleaving_35_a_registry_that_flaps_and_a_host_that_refuses_move_nothing() {
     let _machine = ALONE.lock().await;
     let mut stand = Stand::set().await;
     let bundles = stand.follow_the_registry();
-    // It does not know where the gateway is: the probe cannot run there.
-    let needs = stand.probe.site.options.needs.with_file_name("none.toml");
-    std::fs::write(&needs, "").expect("written");
-    stand.seats[UNFIT].options.needs = needs;
-    let probe = &stand.probe;
     let mut hosts = stand.hosts().await;
-    probe.site.operate(&["deploy", &bundles]).await;
-    assert_eq!(stand.owner().await, FIT);
-    let before = probe.ledger.checkpoint().await;
-
-    let client = probe.site.client().await;
-    let flapping = async {
-        for _ in 0..FLAPS {
-            for seat in &stand.seats {
-                seat.hang("control");
-            }
-            tokio::time::sleep(FLAP).await;
-            for seat in &stand.seats {
-                seat.way.cut("control");
-                seat.way.heal();
-            }
-            probe.site.nats.step_down(&client, registry::STREAM).await;
-            tokio::time::sleep(FLAP).await;
-        }
-    };
+    stand.probe.site.operate(&["deploy", &bundles]).await;
+    let owner = stand.owner().await;
+    let before = stand.probe.ledger.checkpoint().await;
+    let flapping = flap_the_registry_of(&stand, owner);
     let mut sent = stand.send_notes_during(&KEYS, PAUSE, flapping).await;
     stand.assert_done(&sent).await;
     until_at_rest(&hosts).await;
-    let after = probe.ledger.checkpoint().await;
-    assert_eq!(after.owner, before.owner, "nobody else can run it");
-    assert_eq!(after.epoch, before.epoch, "it was let go and taken again");
+    let after = stand.probe.ledger.checkpoint().await;
+    assert_eq!((&after.owner, after.epoch), (&before.owner, before.epoch));
 
-    // The one that can leaves: the other leaves it alone for as long as it likes.
-    let ended = hosts[FIT].term(SOON).await.expect("SIGTERM is sent");
-    assert!(ended.success(), "{ended}");
-    let meanwhile = stand
-        .send_notes_during(&KEYS, PAUSE, tokio::time::sleep(2 * LEASE))
-        .await;
-    let now = probe.ledger.checkpoint().await;
+    // The other one does not know where the gateway is any more: it cannot run the
+    // probe, and leaves it alone for as long as its owner is away.
+    let other = 1 - owner;
+    end(&mut hosts[other]).await;
+    let needs = stand.probe.site.options.needs.with_file_name("none.toml");
+    std::fs::write(&needs, "").expect("written");
+    stand.seats[other].options.needs = needs;
+    hosts[other] = started(&stand.seats[other].options).await;
+    end(&mut hosts[owner]).await;
+    let away = tokio::time::sleep(2 * LEASE);
+    let meanwhile = stand.send_notes_during(&KEYS, PAUSE, away).await;
+    let now = stand.probe.ledger.checkpoint().await;
     assert!(now.released && now.epoch == after.epoch, "{now:?}");
-    hosts[FIT] = started(&stand.seats[FIT].options).await;
+    hosts[owner] = started(&stand.seats[owner].options).await;
     for ((_, lines), (_, more)) in sent.iter_mut().zip(meanwhile) {
         lines.extend(more);
     }
     stand.assert_done(&sent).await;
     until_at_rest(&hosts).await;
+}
+
+/// The registry is out of the owner's reach again and again, the last time for
+/// long; each time it has another leader.
+async fn flap_the_registry_of(stand: &Stand, owner: usize) {
+    let nats = &stand.probe.site.nats;
+    let client = stand.probe.site.client().await;
+    let seat = &stand.seats[owner];
+    for nth in 1..=FLAPS {
+        seat.hang("control");
+        tokio::time::sleep(if nth < FLAPS { FLAP } else { LAST_FLAP }).await;
+        seat.way.cut("control");
+        seat.way.heal();
+        nats.step_down(&client, registry::STREAM).await;
+        tokio::time::sleep(FLAP).await;
+    }
+}
+
+async fn end(host: &mut HostProcess) {
+    let ended = host.term(SOON).await.expect("SIGTERM is sent");
+    assert!(ended.success(), "{ended}");
 }
