@@ -74,6 +74,7 @@ mod copies_that_lag {
         here.set_floor_from_leader().await.expect("the floor");
         let direct = plain(cluster.node(near)).await;
 
+        let mut partitions = 1..;
         for lag in [Duration::ZERO, LAG] {
             cluster.route_of_copies(leader, near, Flow::Late(lag));
             let keys = |what: &'static str| (0..KEYS).map(move |n| format!("{what}-{n}-{lag:?}"));
@@ -83,14 +84,14 @@ mod copies_that_lag {
                 "lag {lag:?}, after one's own writes: {own:?}; {:?}",
                 here.reads()
             );
-            let taken = keys("taken").map(|key| after_takeovers(&there, &here, &direct, key));
+            let taken = keys("taken").zip(partitions.by_ref());
+            let taken = taken.map(|taken| after_takeovers(&there, &here, &direct, taken));
             let taken = sum(join_all(taken).await);
             println!("lag {lag:?}, after takeovers: {taken:?}");
             assert_eq!(own.stale, [], "older than one's own write");
             assert_eq!(taken.stale, [], "older than the ledger at the takeover");
             if lag > Duration::ZERO {
-                let direct = own.stale_direct.min(taken.stale_direct);
-                assert!(direct > 0, "no copy lagged, so nothing was shown");
+                assert!(own.stale_direct > 0, "no copy lagged, so nothing was shown");
             }
         }
         assert!(here.reads().batched > 0, "no batch was read");
@@ -149,17 +150,25 @@ mod copies_that_lag {
         seen
     }
 
-    /// Another host's writes, and each time a host that takes over.
+    /// Another host's writes, and each time a host that takes over: it writes the
+    /// checkpoint, and asks the leader. What that says is not enough: a leader that
+    /// has just been elected may know of less than was acknowledged.
     async fn after_takeovers(
         writer: &Ledger,
         host: &Ledger,
         direct: &jetstream::Context,
-        key: String,
+        (key, partition): (String, u32),
     ) -> Seen {
         let mut seen = Seen::default();
         let mut revision = 0;
+        let mut checkpoint = 0;
         for _ in 0..ROUNDS {
             revision = commit(writer, &key, revision, "x").await;
+            let written = host.write_checkpoint(partition, checkpoint, "c".into());
+            let CommitResult::Committed { revision: taken } = written.await else {
+                panic!("the checkpoint is another's");
+            };
+            checkpoint = taken;
             host.set_floor_from_leader().await.expect("the floor");
             seen.look(host, direct, &key, revision).await;
         }
