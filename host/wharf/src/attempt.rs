@@ -69,6 +69,7 @@ pub async fn run(
     let handler = &owner.handler;
     let _permit = match handler.in_flight.try_acquire() {
         Ok(permit) => permit,
+        // Only one that waits has a span of it.
         Err(_) => tokio::select! {
             permit = work.trace.span(Phase::LaneWait, handler.in_flight.acquire()) => {
                 permit.map_err(|_| Stopped)?

@@ -247,7 +247,7 @@ fn varint(mut value: u64) -> ([u8; VARINT_BYTES_MAX], usize) {
 
 /// How many bytes of [`varint`] count.
 fn varint_bytes(value: u64) -> usize {
-    (u64::BITS - (value | 1).leading_zeros()).div_ceil(7) as usize
+    varint(value).1
 }
 
 /// How many bytes a field of a number below 16 takes with a value of this length.

@@ -148,22 +148,17 @@ fn attempt_of(child: &Child) -> Option<&Attempt> {
 }
 
 fn append_child(spans: &mut Spans, process: Context, child: &Child, anchor: &Anchor) {
-    let below = |span: &mut Message, span_id, kind, name| {
-        let context = process.with_span(span_id);
-        identity(span, context, Some(process.span_id), 0);
-        span.text(NAME, name);
-        span.varint(KIND, kind as u64);
-        anchor.times(span, child.began, child.ended);
-    };
     match &child.what {
         What::Phase(phase) => spans.push(|span| {
             let (kind, name) = named(*phase);
-            below(span, random_span_id(), kind, name);
+            below(span, process, random_span_id(), kind, name);
+            anchor.times(span, child.began, child.ended);
             of_phase(&mut span.attributes(ATTRIBUTES), *phase);
         }),
         What::Attempt(span_id, attempt) => {
             spans.push(|span| {
-                below(span, *span_id, Kind::Internal, "invoke");
+                below(span, process, *span_id, Kind::Internal, "invoke");
+                anchor.times(span, child.began, child.ended);
                 span.attributes(ATTRIBUTES)
                     .number("wharf.attempt", attempt.number.into())
                     .number("wharf.handler.version", attempt.version.into())
@@ -211,10 +206,7 @@ fn of_phase(attributes: &mut Attributes<'_>, phase: Phase) {
 
 fn append_call(spans: &mut Spans, attempt: Context, call: &Call, anchor: &Anchor) {
     spans.push(|span| {
-        let context = attempt.with_span(call.span_id);
-        identity(span, context, Some(attempt.span_id), 0);
-        span.text(NAME, &call.method);
-        span.varint(KIND, Kind::Client as u64);
+        below(span, attempt, call.span_id, Kind::Client, &call.method);
         anchor.times(span, call.began, call.ended);
         let mut attributes = span.attributes(ATTRIBUTES);
         attributes
@@ -245,6 +237,13 @@ fn call_error(result: CallResult) -> Option<Cow<'static, str>> {
         CallResult::Refused => Some("refused".into()),
         CallResult::TooLarge => Some("too-large".into()),
     }
+}
+
+/// Begins a span below another of this host.
+fn below(span: &mut Message, parent: Context, span_id: u64, kind: Kind, name: &str) {
+    identity(span, parent.with_span(span_id), Some(parent.span_id), 0);
+    span.text(NAME, name);
+    span.varint(KIND, kind as u64);
 }
 
 /// Which span it is, below which; `remote` is [`PARENT_IS_REMOTE`] or 0.

@@ -3,20 +3,20 @@
 
 use std::time::Duration;
 
+use wharf_core::report;
 use wharf_demo::HostProcess;
 use wharf_jetstream::registry;
 
 use crate::ALONE;
 use crate::stand::{LEASE, Stand, until_at_rest};
-use crate::support::{SOON, started};
+use crate::support::rollout::Rollout;
+use crate::support::{SOON, started, until};
 
 const KEYS: [&str; 4] = ["k0", "k1", "k2", "k3"];
 const PAUSE: Duration = Duration::from_millis(60);
 /// How often the registry is lost and found again, and how long each takes.
-const FLAPS: usize = 6;
+const FLAPS: usize = 5;
 const FLAP: Duration = Duration::from_millis(400);
-/// The last time others have forgotten the host's report.
-const LAST_FLAP: Duration = LEASE.saturating_mul(4);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn interleaving_35_a_registry_that_flaps_and_a_host_that_refuses_move_nothing() {
@@ -55,20 +55,35 @@ async fn interleaving_35_a_registry_that_flaps_and_a_host_that_refuses_move_noth
     until_at_rest(&hosts).await;
 }
 
-/// The registry is out of the owner's reach again and again, the last time for
-/// long; each time it has another leader.
+/// The registry is out of the owner's reach again and again, and has another leader
+/// each time; then for so long that it has forgotten the owner.
 async fn flap_the_registry_of(stand: &Stand, owner: usize) {
     let nats = &stand.probe.site.nats;
     let client = stand.probe.site.client().await;
     let seat = &stand.seats[owner];
-    for nth in 1..=FLAPS {
+    for _ in 0..FLAPS {
         seat.hang("control");
-        tokio::time::sleep(if nth < FLAPS { FLAP } else { LAST_FLAP }).await;
+        tokio::time::sleep(FLAP).await;
         seat.way.cut("control");
         seat.way.heal();
         nats.step_down(&client, registry::STREAM).await;
         tokio::time::sleep(FLAP).await;
     }
+    let id = stand.probe.ledger.checkpoint().await.owner;
+    let rollout = Rollout::of(&stand.probe.site).await;
+    seat.hang("control");
+    until("the owner to be forgotten", SOON, async || {
+        let reports = rollout.registry.list(registry::Kind::Hosts).await.ok()?;
+        let mut reports = reports
+            .iter()
+            .filter_map(|(_, entry)| report::decode(&entry.bytes));
+        reports.all(|report| report.host != id).then_some(())
+    })
+    .await;
+    // The others look twice a second.
+    stand.probe.ledger.beats().await;
+    seat.way.cut("control");
+    seat.way.heal();
 }
 
 async fn end(host: &mut HostProcess) {
